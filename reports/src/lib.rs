@@ -1,0 +1,2 @@
+//! Renderers: functions from the model to bytes. No renderer decides anything.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The `hostdiag` program: maps the result of a subcommand to an exit status.
+fn main() {}
