@@ -1,1 +1,5 @@
-//! The library behind the `hostdiag` program.
+//! The library behind the `hostdiag` program. ARCHITECTURE.md has the map.
+
+pub mod cli;
+pub mod cmd;
+pub mod fail;

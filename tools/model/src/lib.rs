@@ -11,4 +11,3 @@ pub mod offload;
 pub use features::{FeatureName, FeatureState, Features};
 pub use host::Host;
 pub use offload::{Device, Link, Namespace, OffloadData};
-
