@@ -4,4 +4,5 @@ pub mod cli;
 pub mod cmd;
 pub mod fail;
 pub mod net;
+pub mod offload;
 pub mod sys;
