@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd;
 use crate::fail::{Failure, Status};
+use crate::output::{Color, Look};
 
 /// Find out why a Linux host got slower after an OS or kernel change.
 #[derive(Debug, Parser)]
@@ -16,6 +17,9 @@ pub struct Cli {
     /// What to do; without it, a page by symptom.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Colours in text.
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 /// Printed below `--help` and in the man pages.
@@ -24,7 +28,10 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 
 /// The subcommands, one file in `cmd/` each.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+#[allow(missing_docs, reason = "each is described by its arguments, where clap reads it")]
+pub enum Command {
+    Offload(cmd::offload::Args),
+}
 
 /// Parses the command line, runs it, reports how it ended.
 pub fn main() -> ExitCode {
@@ -39,9 +46,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Status> {
+    let look = Look { color: cli.color };
     match cli.command {
         None => cmd::symptoms::run(),
-        Some(command) => match command {},
+        Some(Command::Offload(args)) => cmd::offload::run(&args, look),
     }
 }
 

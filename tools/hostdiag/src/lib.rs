@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod cmd;
 pub mod fail;
+pub mod host;
 pub mod net;
 pub mod offload;
+pub mod output;
 pub mod sys;

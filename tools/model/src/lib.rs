@@ -7,8 +7,10 @@
 pub mod audit;
 pub mod features;
 pub mod host;
+pub mod matrix;
 pub mod offload;
 pub mod recording;
+pub mod stack;
 
 pub use audit::Audit;
 pub use features::{FeatureName, FeatureState, Features};

@@ -11,8 +11,8 @@ use hostdiag_model::{Audit, FeatureName, FeatureState, Link, OffloadData};
 
 use super::offer::{self, Offer};
 use super::quirk;
-use super::stack::{MAX_DEPTH, Position, Role, Stack};
 use super::watch::{self, LRO, Watched, Weight};
+use hostdiag_model::stack::{MAX_DEPTH, Position, Role, Stack};
 
 /// Asks the policy for an accept rule for a device and a feature.
 pub type Accept<'a> = dyn Fn(&str, &str) -> Option<Accepted> + 'a;

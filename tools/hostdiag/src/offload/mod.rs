@@ -4,5 +4,4 @@ pub mod gather;
 pub mod judge;
 pub mod offer;
 pub mod quirk;
-pub mod stack;
 pub mod watch;

@@ -6,8 +6,8 @@
 //! ports.
 
 use super::quirk;
-use super::stack::{MAX_DEPTH, Position, Role, Stack};
 use super::watch;
+use hostdiag_model::stack::{MAX_DEPTH, Position, Role, Stack};
 
 /// Whether the device below a VLAN offers it a feature.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use hostdiag_model::{Device, Link, Namespace};
+use crate::offload::{Device, Link, Namespace};
 
 /// A stack is never followed deeper than this. The kernel's own limit for
 /// nested devices is 8 (`MAX_NEST_DEV`, include/linux/netdevice.h).
@@ -154,6 +154,42 @@ impl<'a> Stack<'a> {
         all
     }
 
+    /// How many layers a device lies above the bottom.
+    pub fn height(&self, at: Position) -> usize {
+        let mut height = 0;
+        let mut layer = vec![at];
+        while height < MAX_DEPTH {
+            layer = layer.iter().flat_map(|at| self.lowers(*at)).copied().collect();
+            layer.sort_unstable();
+            layer.dedup();
+            if layer.is_empty() {
+                break;
+            }
+            height += 1;
+        }
+        height
+    }
+
+    /// The devices grouped by which of them lie on one another, each group and
+    /// the groups in the order of the devices.
+    pub fn components(&self) -> Vec<Vec<Position>> {
+        let mut seen = vec![false; self.namespace.devices.len()];
+        let mut all = Vec::new();
+        for start in 0..seen.len() {
+            let mut component = Vec::new();
+            let mut open = vec![start];
+            while let Some(at) = open.pop() {
+                if !std::mem::replace(&mut seen[at], true) {
+                    component.push(at);
+                    open.extend(self.lowers(at).iter().chain(self.uppers(at)));
+                }
+            }
+            component.sort_unstable();
+            all.extend((!component.is_empty()).then_some(component));
+        }
+        all
+    }
+
     /// The other end of a veth, where it is in the same namespace.
     pub fn peer(&self, at: Position) -> Option<Position> {
         let link = self.link(at).filter(|link| link.lower_netnsid.is_none())?;
@@ -176,7 +212,7 @@ impl<'a> Stack<'a> {
 
 #[cfg(test)]
 mod tests {
-    use hostdiag_model::offload::Source;
+    use crate::offload::Source;
 
     use super::*;
 
