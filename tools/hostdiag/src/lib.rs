@@ -1,1 +1,3 @@
 //! The library behind the `hostdiag` program.
+
+pub mod offload;

@@ -1,0 +1,4 @@
+//! `hostdiag offload`: what feeds the audit of NIC offload features.
+
+pub mod glob;
+pub mod names;
