@@ -2,4 +2,5 @@
 
 pub mod glob;
 pub mod names;
+pub mod policy;
 pub mod text;
