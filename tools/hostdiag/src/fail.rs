@@ -32,6 +32,9 @@ pub enum Code {
     NoNetlink,
     /// A privilege is missing.
     NoPrivilege,
+    /// The kernel has no BTF, or refuses a BPF program (lockdown, a kernel
+    /// without the program type).
+    NoBpf,
     /// A file is neither `ethtool -k` text nor a recording, or is damaged.
     BadInput,
     /// A recording of an unknown schema or version.
@@ -42,13 +45,14 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
         Self::NoFeatureApi,
         Self::NoNetlink,
         Self::NoPrivilege,
+        Self::NoBpf,
         Self::BadInput,
         Self::UnknownSchema,
         Self::BadPolicy,
@@ -63,6 +67,7 @@ impl Code {
             Self::NoFeatureApi => "no-feature-api",
             Self::NoNetlink => "no-netlink",
             Self::NoPrivilege => "no-privilege",
+            Self::NoBpf => "no-bpf",
             Self::BadInput => "bad-input",
             Self::UnknownSchema => "unknown-schema",
             Self::BadPolicy => "bad-policy",
@@ -72,7 +77,7 @@ impl Code {
     /// The exit status that goes with it.
     pub fn status(self) -> Status {
         match self {
-            Self::NoFeatureApi | Self::NoNetlink | Self::NoPrivilege => Status::Missing,
+            Self::NoFeatureApi | Self::NoNetlink | Self::NoPrivilege | Self::NoBpf => Status::Missing,
             _ => Status::Error,
         }
     }
