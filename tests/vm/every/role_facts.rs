@@ -10,7 +10,7 @@ fn holds(kind: &str, name: &str) -> bool {
         "btf" => {
             let btf = fs::read("/sys/kernel/btf/vmlinux").unwrap();
             let string = format!("\0{name}\0");
-            btf.windows(string.len()).any(|w| w == string.as_bytes())
+            String::from_utf8_lossy(&btf).contains(&string)
         }
         "config" => {
             let release = nix::sys::utsname::uname().unwrap().release().to_owned();
