@@ -1,0 +1,3 @@
+mod links;
+mod role_facts;
+mod stack;
