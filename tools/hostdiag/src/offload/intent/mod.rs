@@ -20,6 +20,7 @@ mod ifupdown;
 mod ini;
 mod link;
 mod matching;
+mod network_manager;
 mod script;
 mod startup;
 mod tuned;
@@ -52,6 +53,7 @@ pub fn search(root: &Path, devices: &[Device]) -> Search {
     let mut host = Host::new(root, devices);
     for manager in [
         link::search,
+        network_manager::search,
         ifcfg::search,
         dispatcher::search,
         ifupdown::search,

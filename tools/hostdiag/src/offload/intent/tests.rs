@@ -9,11 +9,12 @@ use super::*;
 
 /// Every manager has a folder of that name with a host's files, and beside it
 /// `NAME.expected` with what is found there (`HOSTDIAG_BLESS=1` rewrites them).
-const FIXTURES: [&str; 8] = [
+const FIXTURES: [&str; 9] = [
     "dispatcher",
     "ifcfg",
     "ifupdown",
     "link",
+    "network-manager",
     "startup",
     "tuned",
     "udev",
