@@ -20,12 +20,14 @@ mod ifupdown;
 mod ini;
 mod link;
 mod matching;
+mod netplan;
 mod network_manager;
 mod script;
 mod startup;
 mod tuned;
 mod udev;
 mod units;
+mod yaml;
 
 use std::path::Path;
 
@@ -53,6 +55,7 @@ pub fn search(root: &Path, devices: &[Device]) -> Search {
     let mut host = Host::new(root, devices);
     for manager in [
         link::search,
+        netplan::search,
         network_manager::search,
         ifcfg::search,
         dispatcher::search,

@@ -9,11 +9,12 @@ use super::*;
 
 /// Every manager has a folder of that name with a host's files, and beside it
 /// `NAME.expected` with what is found there (`HOSTDIAG_BLESS=1` rewrites them).
-const FIXTURES: [&str; 9] = [
+const FIXTURES: [&str; 10] = [
     "dispatcher",
     "ifcfg",
     "ifupdown",
     "link",
+    "netplan",
     "network-manager",
     "startup",
     "tuned",
