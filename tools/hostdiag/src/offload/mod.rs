@@ -2,6 +2,7 @@
 
 pub mod gather;
 pub mod glob;
+pub mod intent;
 pub mod judge;
 pub mod names;
 pub mod offer;

@@ -8,6 +8,8 @@ use super::*;
 const BAD: &str = include_str!("../../../../tests/offload/text/article-vlan10-bad.txt");
 const GOOD: &str = include_str!("../../../../tests/offload/text/article-vlan10-good.txt");
 
+const LOOPBACK: &str = include_str!("../../../../tests/offload/text/linux-6.18-lo.txt");
+
 /// The shortest text that is complete.
 const SMALL: &str =
     "Features for a:\nrx-checksumming: on\nscatter-gather: on\n\ttx-scatter-gather: on\nhighdma: on\n";
@@ -62,6 +64,15 @@ fn the_article_reads_as_it_was_printed() {
     let differ: Vec<_> = bad.iter().filter(|(name, state)| good.get(name) != Some(*state)).collect();
     assert_eq!(differ.len(), 8);
     assert!(differ.iter().all(|(name, _)| good.get(name) == Some(FeatureState::On)));
+}
+
+#[test]
+fn todays_text_has_only_names_of_the_kernel() {
+    let [lo] = parse(LOOPBACK).unwrap().try_into().unwrap();
+    let lo = lo.features.unwrap();
+    assert_eq!(lo.get("tx-tcp-accecn-segmentation"), Some(FeatureState::On));
+    assert_eq!(lo.get("rx-gro"), Some(FeatureState::On));
+    assert!(lo.iter().all(|(name, _)| names::KERNEL.contains(&&**name)));
 }
 
 #[test]
