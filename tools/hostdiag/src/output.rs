@@ -1,7 +1,11 @@
 //! Where results go, and what the terminal wants them to look like.
 
-use std::io::{self, IsTerminal, Write};
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use hostdiag_report::Style;
 
@@ -54,9 +58,16 @@ fn utf8() -> bool {
     })
 }
 
-/// Writes a result to stdout, whole.
-pub fn print(bytes: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
+/// Writes a result to stdout.
+pub fn write(result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    result(&mut out)?;
     out.flush()
+}
+
+/// Keeps a result in a file that only its owner can read.
+pub fn save(path: &Path, result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let mut out = BufWriter::new(open().with_context(|| format!("failed to create {}", path.display()))?);
+    result(&mut out).and_then(|()| out.flush()).with_context(|| format!("failed to write {}", path.display()))
 }

@@ -6,11 +6,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use hostdiag_model::recording::Data;
-use hostdiag_model::{Audit, OffloadData, Recording, matrix};
+use hostdiag_model::{Audit, Device, OffloadData, Recording, matrix};
 use hostdiag_report::offload as render;
 
 use crate::fail::Status;
-use crate::offload::{gather, judge};
+use crate::offload::live::{self, Scope};
+use crate::offload::{from, rules, select};
 use crate::output::{self, Look};
 
 /// Show which NIC offloads are lost, in which layer, and why.
@@ -44,7 +45,7 @@ pub struct Args {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// Write the recording to FILE instead of printing anything.
+    /// Keep the recording in FILE; --from reads it again.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Judge the text of `ethtool -k`, or a recording, of another host (`-`: stdin).
@@ -71,18 +72,19 @@ pub enum Format {
 
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
-    let mut recording = live(args)?;
+    let mut recording = match &args.from {
+        Some(path) => from::read(path, args.links.as_deref())?,
+        None => live(args)?,
+    };
+    let rules = rules::load(args.policy.as_deref())?;
     let Data::Offload(data, audit) = &mut recording.data;
-    *audit = judge::audit(data, &|_, _| None);
+    *audit = rules.audit(data, recording.started_ms);
+    select::only(data, audit, &args.interfaces)?;
     let status = status(audit, args.strict);
-    if args.matrix {
-        let matrices = matrix::matrices(&data.namespaces, args.all);
-        output::print(render::matrix::text(&matrices, look.style()).as_bytes())?;
-        return Ok(status);
+    if let Some(path) = &args.output {
+        output::save(path, |out| recording.write(out))?;
     }
-    let Data::Offload(data, audit) = &recording.data;
-    let options = render::Options { notes: args.notes, all: args.all, style: look.style() };
-    output::print(render::text(&recording, data, audit, options).as_bytes())?;
+    print(args, look, &recording)?;
     Ok(status)
 }
 
@@ -91,9 +93,45 @@ fn status(audit: &Audit, strict: bool) -> Status {
     if counts { Status::Findings } else { Status::Fine }
 }
 
-fn live(_args: &Args) -> Result<Recording> {
+fn print(args: &Args, look: Look, recording: &Recording) -> Result<()> {
+    let Data::Offload(data, audit) = &recording.data;
+    let text = match (args.format, args.matrix) {
+        (Format::Json, true) => {
+            let mut json = serde_json::to_string(&matrix::matrices(&data.namespaces, args.all))?;
+            json.push('\n');
+            json
+        }
+        (Format::Json, false) => return Ok(output::write(|out| recording.write(out))?),
+        (Format::Text, true) => {
+            render::matrix::text(&matrix::matrices(&data.namespaces, args.all), look.style())
+        }
+        (Format::Text, false) => {
+            let options = render::Options { notes: args.notes, all: args.all, style: look.style() };
+            render::text(recording, data, audit, options)
+        }
+        (Format::Ethtool, _) => ethtool(data, &args.interfaces),
+    };
+    Ok(output::write(|out| out.write_all(text.as_bytes()))?)
+}
+
+/// The named devices, without what lies below them; without names all.
+fn ethtool(data: &OffloadData, names: &[String]) -> String {
+    let devices = data.namespaces.iter().flat_map(|namespace| &namespace.devices);
+    let named = |device: &&Device| {
+        let altnames = device.link.as_ref().map(|link| link.altnames.as_slice()).unwrap_or_default();
+        names.is_empty() || names.iter().any(|name| device.name == *name || altnames.contains(name))
+    };
+    render::ethtool::text(&devices.filter(named).collect::<Vec<_>>())
+}
+
+fn live(args: &Args) -> Result<Recording> {
     let (started, clock) = (SystemTime::now(), Instant::now());
-    let data = OffloadData { namespaces: vec![gather::namespace(None)?], intents: None };
+    let scope = match &args.netns {
+        Some(name) => Scope::Named(name.clone()),
+        None if args.all_netns => Scope::All,
+        None => Scope::Here,
+    };
+    let data = live::data(&scope)?;
     Ok(Recording {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         command: "offload".to_owned(),

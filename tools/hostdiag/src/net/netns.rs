@@ -1,14 +1,19 @@
 //! Network namespaces: which there are, and running something inside one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use netlink_packet_core::Parseable;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use nix::sched::{CloneFlags, setns};
 
+use super::socket::Socket;
 use crate::fail::{Code, Failure, did_you_mean};
 
 /// Where `ip netns` keeps its names.
@@ -73,6 +78,33 @@ fn entries(folder: &str) -> Vec<String> {
 
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// The names of the other namespaces by the number (`IFLA_LINK_NETNSID`) that
+/// the socket's namespace has for them.
+pub fn ids(socket: &mut Socket) -> HashMap<i32, String> {
+    let mut ids = HashMap::new();
+    let here = Netns {
+        name: "of hostdiag".into(),
+        path: PathBuf::from(format!("/proc/{}/ns/net", std::process::id())),
+    };
+    for other in std::iter::once(here).chain(others()) {
+        let Ok(file) = File::open(&other.path) else { continue };
+        let mut message = NsidMessage::default();
+        message.attributes.push(NsidAttribute::Fd(file.as_raw_fd().cast_unsigned()));
+        let mut id = None;
+        let asked = socket.request(RouteNetlinkMessage::GetNsId(message), |(_, payload)| {
+            let Ok(answer) = NsidMessage::parse(payload) else { return };
+            id = answer.attributes.iter().find_map(|attribute| match attribute {
+                NsidAttribute::Id(id) if *id >= 0 => Some(*id),
+                _ => None,
+            });
+        });
+        if let (Ok(()), Some(id)) = (asked, id) {
+            ids.entry(id).or_insert(other.name);
+        }
+    }
+    ids
 }
 
 /// Runs something inside a namespace, on a thread of its own, so that this one

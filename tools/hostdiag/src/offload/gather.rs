@@ -15,26 +15,34 @@ use crate::net::features::{self, FeaturesMessage};
 use crate::net::ioctl::Ethtool;
 use crate::net::link::{self, Found};
 use crate::net::socket::Socket;
-use crate::net::{address, strings};
+use crate::net::{address, netns, strings};
+
+/// A namespace, and the kernel's names of its feature bits.
+pub struct Gathered {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// Names by bit number; empty for an unused bit.
+    pub strings: Vec<FeatureName>,
+}
 
 /// The devices of the namespace of the calling thread.
-pub fn namespace(name: Option<String>) -> Result<Namespace> {
+pub fn namespace(name: Option<String>) -> Result<Gathered> {
     let mut problems = Vec::new();
     let ethtool = Ethtool::open().ok();
     let mut devices = links(&mut problems)?;
-    let source = match by_netlink(&mut devices, &mut problems) {
-        Ok(()) => Source::Netlink,
+    let (source, strings) = match by_netlink(&mut devices, &mut problems) {
+        Ok(strings) => (Source::Netlink, strings),
         Err(error) => {
-            by_ioctl(&mut devices, ethtool.as_ref(), &mut problems)
-                .map_err(|ioctl| no_features(&error, &ioctl))?;
-            Source::Ioctl
+            let strings = by_ioctl(&mut devices, ethtool.as_ref(), &mut problems);
+            (Source::Ioctl, strings.map_err(|ioctl| no_features(&error, &ioctl))?)
         }
     };
     if let Some(ethtool) = &ethtool {
         add_drivers(&mut devices, ethtool);
     }
     settle(&mut devices, ethtool.as_ref(), &mut problems);
-    Ok(Namespace { name, source, forwarding: forwarding(), devices, problems })
+    let namespace = Namespace { name, source, forwarding: forwarding(), devices, problems };
+    Ok(Gathered { namespace, strings })
 }
 
 fn no_features(netlink: &io::Error, ioctl: &io::Error) -> anyhow::Error {
@@ -77,7 +85,21 @@ fn by_rtnetlink(problems: &mut Vec<Problem>) -> io::Result<Vec<Device>> {
         Err(error) => problems.push(Problem { subject: "addresses".into(), message: error.to_string() }),
     }
     devices.sort_by_key(|device| device.link.as_ref().map(|link| link.ifindex));
+    name_namespaces(&mut socket, &mut devices);
     Ok(devices)
+}
+
+/// Names the namespaces that devices here lie on or are paired with. Without
+/// root other users' namespaces stay unnamed.
+fn name_namespaces(socket: &mut Socket, devices: &mut [Device]) {
+    let links = || devices.iter().filter_map(|device| device.link.as_ref());
+    if links().all(|link| link.lower_netnsid.is_none()) {
+        return;
+    }
+    let names = netns::ids(socket);
+    for link in devices.iter_mut().filter_map(|device| device.link.as_mut()) {
+        link.lower_netns = link.lower_netnsid.and_then(|id| names.get(&id).cloned());
+    }
 }
 
 fn device(name: String, link: Option<Link>) -> Device {
@@ -103,7 +125,7 @@ fn names_of_proc() -> io::Result<Vec<String>> {
     Ok(text.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect())
 }
 
-fn by_netlink(devices: &mut [Device], problems: &mut Vec<Problem>) -> io::Result<()> {
+fn by_netlink(devices: &mut [Device], problems: &mut Vec<Problem>) -> io::Result<Vec<FeatureName>> {
     let mut socket = Socket::open(NETLINK_GENERIC)?;
     let family = socket.family(features::FAMILY)?;
     let names: Vec<FeatureName> =
@@ -141,7 +163,7 @@ fn by_netlink(devices: &mut [Device], problems: &mut Vec<Problem>) -> io::Result
     for device in devices.iter_mut().filter(|device| device.link.is_none()) {
         device.features = by_name.remove(&device.name);
     }
-    Ok(())
+    Ok(names)
 }
 
 /// Puts names to the bits. A bit without a name is unused; a name that this
@@ -164,7 +186,7 @@ fn by_ioctl(
     devices: &mut [Device],
     ethtool: Option<&Ethtool>,
     problems: &mut Vec<Problem>,
-) -> io::Result<()> {
+) -> io::Result<Vec<FeatureName>> {
     let ethtool = ethtool.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
     let mut names = Vec::new();
     let mut last = None;
@@ -187,7 +209,7 @@ fn by_ioctl(
     }
     match last {
         Some(error) if names.is_empty() => Err(error),
-        _ => Ok(()),
+        _ => Ok(names),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use hostdiag_model::audit::{Accepted, Entry, Reason, Repair, Verdict};
 use hostdiag_model::offload::Intent;
-use hostdiag_model::{Audit, FeatureName, FeatureState, Link, OffloadData};
+use hostdiag_model::{Audit, FeatureName, FeatureState, Link, Namespace, OffloadData};
 
 use super::offer::{self, Offer};
 use super::quirk;
@@ -20,11 +20,13 @@ pub type Accept<'a> = dyn Fn(&str, &str) -> Option<Accepted> + 'a;
 /// Judges everything that was read.
 pub fn audit(data: &OffloadData, accept: &Accept<'_>) -> Audit {
     let intents = data.intents.as_deref();
-    let judged = data
-        .namespaces
-        .iter()
-        .flat_map(|namespace| Judge { stack: Stack::new(namespace), intents, accept }.entries());
-    Audit { entries: judged.collect(), expired: Vec::new() }
+    let entries = data.namespaces.iter().flat_map(|there| namespace(there, intents, accept));
+    Audit { entries: entries.collect(), expired: Vec::new() }
+}
+
+/// Judges one namespace.
+pub fn namespace(namespace: &Namespace, intents: Option<&[Intent]>, accept: &Accept<'_>) -> Vec<Entry> {
+    Judge { stack: Stack::new(namespace), intents, accept }.entries()
 }
 
 struct Judge<'a> {
