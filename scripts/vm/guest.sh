@@ -14,6 +14,9 @@ build_for_guest() {
     tests=$bins/tests program=$bins/hostdiag
     stripped "$messages" test "$target" "$tests"
     stripped "$messages" bin hostdiag "$program"
+    need clang:clang
+    xdp=$bins/xdp_pass.o
+    clang -O2 -g -target bpf -c "$root/tests/lab/xdp_pass.bpf.c" -o "$xdp"
 }
 
 stripped() {
@@ -44,5 +47,6 @@ guest_env() {
 guest() {
     { guest_env "$1" "$5" && echo "${6:-HOSTDIAG_GUEST_SHELL=}"; } >"$3/env"
     "$lab/initramfs" "$1" "$2" "$3/initramfs" "$lab/guest-init=/init" "$3/env=/guest.env" \
-        "$4=/run-me" "$tests=/usr/bin/vm-tests" "$program=/usr/bin/hostdiag"
+        "$4=/run-me" "$tests=/usr/bin/vm-tests" "$program=/usr/bin/hostdiag" \
+        "$xdp=/lib/hostdiag/xdp_pass.o"
 }
