@@ -24,7 +24,10 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 
 /// The subcommands, one file in `cmd/` each.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// What this kernel and this user can measure, and what provides the rest.
+    Doctor(cmd::doctor::Args),
+}
 
 /// Parses the command line, runs it, reports how it ended.
 pub fn main() -> ExitCode {
@@ -41,7 +44,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Status> {
     match cli.command {
         None => cmd::symptoms::run(),
-        Some(command) => match command {},
+        Some(Command::Doctor(args)) => cmd::doctor::run(&args),
     }
 }
 
