@@ -4,4 +4,5 @@ pub mod cli;
 pub mod cmd;
 pub mod fail;
 pub mod kernel;
+pub mod pages;
 pub mod probe;
