@@ -6,3 +6,4 @@ pub mod offload;
 pub mod page;
 
 pub use page::{Page, Style};
+pub mod doctor;

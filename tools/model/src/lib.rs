@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod doctor;
 pub mod features;
 pub mod host;
 pub mod matrix;
@@ -13,6 +14,7 @@ pub mod recording;
 pub mod stack;
 
 pub use audit::Audit;
+pub use doctor::{Check, CheckState, Doctor};
 pub use features::{FeatureName, FeatureState, Features};
 pub use host::Host;
 pub use offload::{Device, Link, Namespace, OffloadData};
