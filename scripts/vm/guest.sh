@@ -17,6 +17,9 @@ build_for_guest() {
     tests=$bins/tests program=$bins/hostdiag
     stripped "$messages" test "$target" "$tests"
     stripped "$messages" bin hostdiag "$program"
+    need clang:clang
+    xdp=$bins/xdp_pass.o
+    clang -O2 -g -target bpf -c "$root/tests/lab/xdp_pass.bpf.c" -o "$xdp"
 }
 
 stripped() {
@@ -49,7 +52,7 @@ pack() {
     guest_env "$1" "$6" >"$3/env"
     "$lab/initramfs" "$1" "$2" "$3/initramfs" "$4=/init" "$lab/guest-verdict=/guest-verdict" \
         "$3/env=/guest.env" "$5=/run-me" "$tests=/usr/bin/vm-tests" "$program=/usr/bin/hostdiag" \
-        "${extra[@]}"
+        "$xdp=/lib/hostdiag/xdp_pass.o" "${extra[@]}"
 }
 
 # What one kind of guest has beside the others: files of its initramfs, options

@@ -140,8 +140,9 @@ impl Link {
         self.ip(&["link", "set", member, "up"]);
     }
 
+    /// As `enslave`, of links that are down while they join.
     #[track_caller]
-    fn enslave_down(&self, members: &[&str]) {
+    pub(crate) fn enslave_down(&self, members: &[&str]) {
         for member in members {
             self.ip(&["link", "set", member, "down"]);
             self.enslave(member);

@@ -5,7 +5,9 @@ use anyhow::{Context, Result};
 use libbpf_cargo::SkeletonBuilder;
 
 fn main() -> Result<()> {
-    let bpf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bpf");
+    // At run time: env!() would keep the tree a copied target/ was built in.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?;
+    let bpf = Path::new(&manifest).join("../../bpf");
     println!("cargo:rerun-if-changed={}", bpf.display());
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
     for entry in std::fs::read_dir(&bpf).context("failed to list bpf/")? {

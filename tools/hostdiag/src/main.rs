@@ -1,2 +1,7 @@
-//! The `hostdiag` program: maps the result of a subcommand to an exit status.
-fn main() {}
+//! The `hostdiag` program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hostdiag::cli::main()
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The kernel's types, as far as our programs use them. The offsets written here
+// mean nothing: preserve_access_index has the loader take them from the BTF of
+// the kernel it loads into, by struct and field name.
+#ifndef HOSTDIAG_KERNEL_H
+#define HOSTDIAG_KERNEL_H
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+
+#define NULL ((void *)0)
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct list_head {
+	struct list_head *next;
+};
+
+// include/linux/netdevice.h; netdev_features_t is a u64.
+struct net_device {
+	struct list_head dev_list;
+	int ifindex;
+	__u64 features;
+	__u64 vlan_features;
+	__u64 hw_enc_features;
+};
+
+// include/net/net_namespace.h; the list goes through net_device.dev_list.
+struct net {
+	struct list_head dev_base_head;
+};
+
+struct nsproxy {
+	struct net *net_ns;
+};
+
+struct task_struct {
+	struct nsproxy *nsproxy;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 seq_num;
+};
+
+// Context of SEC("iter/task"); task is NULL once after the last one.
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+#pragma clang attribute pop
+
+#endif

@@ -1,0 +1,6 @@
+//! Tests on the machine at hand, as root: what its kernel really says. They
+//! change nothing outside a network namespace of their own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod netns;
+mod vlan_features;

@@ -1,0 +1,80 @@
+//! The command line: what there is to type, and how a run ends.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::cmd;
+use crate::fail::{Failure, Status};
+use crate::output::{Color, Look};
+
+/// Find out why a Linux host got slower after an OS or kernel change.
+#[derive(Debug, Parser)]
+#[command(name = "hostdiag", version, disable_help_subcommand = true, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// What to do; without it, a page by symptom.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Colours in text.
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// Printed below `--help` and in the man pages.
+pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2 wrong usage or an error; \
+4 a privilege or kernel feature is missing. `hostdiag explain exit-status` has the rest.";
+
+/// The subcommands, one file in `cmd/` each.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "each is described by its arguments, where clap reads it")]
+pub enum Command {
+    Offload(cmd::offload::Args),
+}
+
+/// Parses the command line, runs it, reports how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(cli) {
+        Ok(status) => ExitCode::from(status as u8),
+        Err(error) => report(&error),
+    }
+}
+
+fn run(cli: Cli) -> Result<Status> {
+    let look = Look { color: cli.color };
+    match cli.command {
+        None => cmd::symptoms::run(),
+        Some(Command::Offload(args)) => cmd::offload::run(&args, look),
+    }
+}
+
+/// clap's own messages: help and version are results, the rest is wrong usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let failed = error.print().is_err();
+    if error.use_stderr() || failed { ExitCode::from(Status::Error as u8) } else { ExitCode::SUCCESS }
+}
+
+/// One line with what failed and why, then what to do next. A reader that has
+/// gone away (`hostdiag … | head`) is no error.
+fn report(error: &anyhow::Error) -> ExitCode {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    if io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    let mut text = format!("error: {error:#}");
+    if let Some(failure) = failure {
+        text.push_str(&format!(" [{}]", failure.code.as_str()));
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("\nhint:  {hint}"));
+        }
+    }
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "{text}");
+    ExitCode::from(failure.map_or(Status::Error, |failure| failure.code.status()) as u8)
+}

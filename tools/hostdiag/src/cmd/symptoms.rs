@@ -1,0 +1,22 @@
+//! `hostdiag` alone: which subcommand for which symptom.
+
+use anyhow::Result;
+
+use crate::fail::Status;
+use crate::output;
+
+const PAGE: &str = "\
+hostdiag finds out why a Linux host got slower after an OS or kernel change.
+
+  network slow, system CPU went up    hostdiag offload
+  what can this host measure          hostdiag doctor
+  what does that word mean            hostdiag explain TOPIC
+
+hostdiag --help lists every subcommand, hostdiag SUBCOMMAND --help its options.
+";
+
+/// Prints the page.
+pub fn run() -> Result<Status> {
+    output::write(|out| out.write_all(PAGE.as_bytes()))?;
+    Ok(Status::Fine)
+}

@@ -1,0 +1,148 @@
+//! How a run ends: exit statuses, and errors that say what to do next.
+
+use std::fmt;
+
+/// Exit statuses, the same for every subcommand (`hostdiag explain exit-status`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// Nothing found, all well.
+    Fine = 0,
+    /// Findings, differences, a regression.
+    Findings = 1,
+    /// Wrong usage, bad input, or an error.
+    Error = 2,
+    /// A privilege or a kernel feature is missing.
+    Missing = 4,
+}
+
+/// Stable names of errors. `hostdiag explain CODE` has a page for each; a test
+/// fails on a code without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// No interface of that name.
+    NoSuchInterface,
+    /// No network namespace of that name.
+    NoSuchNetns,
+    /// No explain page of that name.
+    NoSuchTopic,
+    /// The kernel answers neither netlink nor ioctl for features.
+    NoFeatureApi,
+    /// rtnetlink is not there or refused (seccomp).
+    NoNetlink,
+    /// A privilege is missing.
+    NoPrivilege,
+    /// The kernel has no BTF, or refuses a BPF program (lockdown, a kernel
+    /// without the program type).
+    NoBpf,
+    /// A file is neither `ethtool -k` text nor a recording, or is damaged.
+    BadInput,
+    /// A recording of an unknown schema or version.
+    UnknownSchema,
+    /// The policy file is wrong.
+    BadPolicy,
+}
+
+impl Code {
+    /// Every code, for the test that each has a page.
+    pub const ALL: [Self; 10] = [
+        Self::NoSuchInterface,
+        Self::NoSuchNetns,
+        Self::NoSuchTopic,
+        Self::NoFeatureApi,
+        Self::NoNetlink,
+        Self::NoPrivilege,
+        Self::NoBpf,
+        Self::BadInput,
+        Self::UnknownSchema,
+        Self::BadPolicy,
+    ];
+
+    /// The name that is printed and that `explain` takes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchInterface => "no-such-interface",
+            Self::NoSuchNetns => "no-such-netns",
+            Self::NoSuchTopic => "no-such-topic",
+            Self::NoFeatureApi => "no-feature-api",
+            Self::NoNetlink => "no-netlink",
+            Self::NoPrivilege => "no-privilege",
+            Self::NoBpf => "no-bpf",
+            Self::BadInput => "bad-input",
+            Self::UnknownSchema => "unknown-schema",
+            Self::BadPolicy => "bad-policy",
+        }
+    }
+
+    /// The exit status that goes with it.
+    pub fn status(self) -> Status {
+        match self {
+            Self::NoFeatureApi | Self::NoNetlink | Self::NoPrivilege | Self::NoBpf => Status::Missing,
+            _ => Status::Error,
+        }
+    }
+}
+
+/// An error with a code and, where there is one, the next step. Travels as the
+/// root of an `anyhow` chain.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which error.
+    pub code: Code,
+    /// What failed and why, without a full stop.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// An error without a hint.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    /// The same with the next step.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The names nearest to a misspelt one, best first, at most three.
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut scored: Vec<(usize, &str)> = known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.chars().count().max(wrong.chars().count()) / 3)
+        .collect();
+    scored.sort_unstable();
+    scored.dedup();
+    scored.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// `did you mean "a", "b"?`, or nothing where no name is near.
+pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let near = nearest(wrong, known);
+    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_names_come_best_first() {
+        let known = ["vlan10", "vlan100", "bond0", "lo"];
+        assert_eq!(nearest("vlan1O", known), ["vlan10", "vlan100"]);
+        assert_eq!(nearest("wireless", known), Vec::<&str>::new());
+    }
+}

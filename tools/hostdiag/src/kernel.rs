@@ -1,0 +1,3 @@
+//! What this kernel and this process can do: facts, gathered once.
+
+pub mod caps;

@@ -1,0 +1,58 @@
+//! BPF programs: load, attach, drain, decode. One module a program, named after
+//! its file in bpf/. Skeletons are private to their module.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use libbpf_rs::PrintLevel;
+
+use crate::fail::{Code, Failure};
+use crate::kernel::caps::{Capabilities, Capability};
+
+pub mod vlan_features;
+
+/// The kernel's own types: without this file nothing of ours loads.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What libbpf warned of while [`quietly`] ran.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// One [`quietly`] at a time: libbpf has one print callback a process.
+static QUIET: Mutex<()> = Mutex::new(());
+
+/// Runs `f` without libbpf printing on stderr. Returns its warnings instead,
+/// one a line, no more than 40 of them: a verifier's log is long.
+pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
+    const MOST: usize = 40;
+    fn collect(_: PrintLevel, text: String) {
+        let mut warnings = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MOST.saturating_sub(warnings.len());
+        warnings
+            .extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).take(room).map(String::from));
+    }
+    let _one = QUIET.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = libbpf_rs::set_print(Some((PrintLevel::Warn, collect)));
+    let result = f();
+    libbpf_rs::set_print(before);
+    let warnings = std::mem::take(&mut *WARNINGS.lock().unwrap_or_else(PoisonError::into_inner));
+    (result, warnings)
+}
+
+/// Why the kernel did not take one of our programs, as an error with the next
+/// step. `what` names the program for people.
+pub(crate) fn refused(what: &str, error: &libbpf_rs::Error, warnings: &[String]) -> Failure {
+    let caps = Capabilities::of_this_thread();
+    if !(caps.grants(Capability::Bpf) && caps.grants(Capability::Perfmon)) {
+        return Failure::new(Code::NoPrivilege, format!("{what} needs CAP_BPF and CAP_PERFMON"))
+            .hint("run it as root: sudo hostdiag …");
+    }
+    if !Path::new(BTF).exists() {
+        return Failure::new(Code::NoBpf, format!("{what}: this kernel has no type information ({BTF})"))
+            .hint("a kernel built with CONFIG_DEBUG_INFO_BTF=y has it");
+    }
+    let mut message = format!("the kernel refused {what}: {error}");
+    for warning in warnings.iter().take(3) {
+        message.push_str("; ");
+        message.push_str(warning);
+    }
+    Failure::new(Code::NoBpf, message).hint("hostdiag doctor tells what this kernel allows")
+}
