@@ -1,13 +1,12 @@
 //! `hostdiag completions`: what a shell needs to complete our command line.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::fail::Status;
+use crate::output;
 
 /// Options of `hostdiag completions`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +43,6 @@ pub fn run(args: &Args) -> Result<Status> {
     // Not straight to stdout: clap_complete panics when a write fails.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "hostdiag", &mut script);
-    io::stdout().write_all(&script)?;
+    output::write(|out| out.write_all(&script))?;
     Ok(Status::Fine)
 }

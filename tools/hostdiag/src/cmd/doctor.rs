@@ -11,8 +11,6 @@
 //! ...
 //! ```
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::{Doctor, doctor};
@@ -20,6 +18,7 @@ use hostdiag_model::{Doctor, doctor};
 use crate::fail::Status;
 use crate::kernel::facts::Facts;
 use crate::kernel::plan::plan;
+use crate::output::{self, Look};
 
 /// Options of `hostdiag doctor`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +43,7 @@ pub enum Format {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(args: &Args) -> Result<Status> {
+pub fn run(args: &Args, look: Look) -> Result<Status> {
     let facts = Facts::gather();
     let doctor = Doctor {
         schema: doctor::SCHEMA.into(),
@@ -54,9 +53,9 @@ pub fn run(args: &Args) -> Result<Status> {
         leftovers: facts.leftovers,
     };
     let text = match args.format {
-        Format::Text => hostdiag_report::doctor::text(&doctor),
+        Format::Text => hostdiag_report::doctor::text(&doctor, look.style()),
         Format::Json => hostdiag_report::doctor::json(&doctor)?,
     };
-    io::stdout().write_all(text.as_bytes())?;
+    output::write(|out| out.write_all(text.as_bytes()))?;
     Ok(if doctor.blocking().next().is_some() { Status::Missing } else { Status::Fine })
 }

@@ -2,7 +2,7 @@
 //! itself, section 7 from the explain pages.
 
 use std::fs;
-use std::io::{self, Write};
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,6 +13,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::explain;
 use crate::cli::{Cli, EXIT_STATUS};
 use crate::fail::{Failure, Status};
+use crate::output;
 use crate::pages::{Page, roff};
 
 /// Options of `hostdiag man`.
@@ -34,7 +35,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     match &args.dir {
         Some(dir) => write_all(dir)?,
-        None => io::stdout().write_all(&one(args.name.as_deref())?)?,
+        None => {
+            let page = one(args.name.as_deref())?;
+            output::write(|out| out.write_all(&page))?;
+        }
     }
     Ok(Status::Fine)
 }

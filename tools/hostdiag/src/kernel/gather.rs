@@ -9,7 +9,6 @@ use std::path::Path;
 use aya::maps::MapType;
 use aya::programs::{ProgramType, loaded_programs};
 use aya::sys::{is_map_supported, is_program_supported};
-use hostdiag_model::Host;
 use libbpf_rs::btf::{
     Btf,
     types::{Composite, Enum},
@@ -18,6 +17,7 @@ use libbpf_rs::btf::{
 use super::caps::{Capabilities, Capability};
 use super::facts::{Attempt, Facts, Kallsyms, Mechanism};
 use super::{leftovers, netlink};
+use crate::host;
 use crate::probe::{doctor, quietly};
 
 /// Where hostdiag keeps files while it runs.
@@ -34,7 +34,7 @@ impl Facts {
         left.extend(leftovers::stale_files(Path::new(RUN)));
         let known = Known::read();
         Self {
-            host: host(),
+            host: host::this(),
             caps,
             rtnetlink: netlink::rtnetlink().map_err(|error| format!("{error:#}")),
             ethtool_netlink: netlink::family_exists("ethtool").map_err(|error| format!("{error:#}")),
@@ -61,21 +61,6 @@ impl Facts {
             foreign_programs: foreign_programs(),
             leftovers: left,
         }
-    }
-}
-
-/// This host. The machine is the one we were built for: there is no other build.
-fn host() -> Host {
-    let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_string());
-    let os = line("/etc/os-release").and_then(|text| {
-        let value = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-        Some(value.trim_matches('"').to_string())
-    });
-    Host {
-        name: line("/proc/sys/kernel/hostname").unwrap_or_default(),
-        kernel: line("/proc/sys/kernel/osrelease"),
-        machine: Some(std::env::consts::ARCH.into()),
-        os,
     }
 }
 

@@ -1,16 +1,14 @@
 //! Whether netlink answers: rtnetlink, and generic netlink for a family.
 
-use anyhow::{Context, Result, bail};
-use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use netlink_packet_generic::GenlMessage;
-use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd, nlas::GenlCtrlAttrs};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC, protocols::NETLINK_ROUTE};
+use anyhow::{Context, Result};
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
+use nix::libc;
+
+use crate::net::socket::Socket;
 
 /// A socket to rtnetlink opens; a seccomp filter of a container may refuse it.
 pub(super) fn rtnetlink() -> Result<()> {
-    Socket::new(NETLINK_ROUTE)
-        .and_then(|mut socket| socket.bind_auto().map(drop))
-        .context("no rtnetlink socket")
+    Socket::open(NETLINK_ROUTE).map(drop).context("no rtnetlink socket")
 }
 
 /// Whether the kernel knows this generic netlink family.
@@ -18,24 +16,10 @@ pub(super) fn rtnetlink() -> Result<()> {
 /// # Errors
 /// Generic netlink does not answer.
 pub(super) fn family_exists(name: &str) -> Result<bool> {
-    let mut socket = Socket::new(NETLINK_GENERIC).context("no generic netlink socket")?;
-    socket.bind_auto().context("no generic netlink socket")?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let request =
-        GenlCtrl { cmd: GenlCtrlCmd::GetFamily, nlas: vec![GenlCtrlAttrs::FamilyName(name.to_string())] };
-    let mut message = NetlinkMessage::from(GenlMessage::from_payload(request));
-    message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    socket.send(&bytes, 0).context("generic netlink takes no request")?;
-    let (answer, _) = socket.recv_from_full().context("generic netlink does not answer")?;
-    let answer = NetlinkMessage::<GenlMessage<GenlCtrl>>::deserialize(&answer)
-        .context("generic netlink's answer is not understood")?;
-    match answer.payload {
-        NetlinkPayload::InnerMessage(_) => Ok(true),
-        NetlinkPayload::Error(error) if error.raw_code() == -nix::libc::ENOENT => Ok(false),
-        NetlinkPayload::Error(error) => Err(error.to_io()).context("generic netlink refused")?,
-        _ => bail!("generic netlink's answer is not understood"),
+    let mut socket = Socket::open(NETLINK_GENERIC).context("no generic netlink socket")?;
+    match socket.family(name) {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error).context("generic netlink refused"),
     }
 }
