@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // What the programs hand to user space. Fixed widths, padding written out:
 // tools/hostdiag/src/probe/ decodes these bytes.
 #ifndef HOSTDIAG_H

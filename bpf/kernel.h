@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // The kernel's types, as far as our programs use them. The offsets written here
 // mean nothing: preserve_access_index has the loader take them from the BTF of
 // the kernel it loads into, by struct and field name.

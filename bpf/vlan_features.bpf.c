@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // What every device of the reader's network namespace offers to VLANs on it.
 // net_device.vlan_features is in no user API.
 //
@@ -96,4 +96,4 @@ int vlan_features(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,4 +1,9 @@
-//! Renderers: functions from the model to bytes. No renderer decides anything.
+//! Renderers: functions from the model to text. They decide nothing about the
+//! data and read nothing but it.
 #![forbid(unsafe_code)]
 
 pub mod doctor;
+pub mod offload;
+pub mod page;
+
+pub use page::{Page, Style};

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd;
 use crate::fail::{Failure, Status};
+use crate::output::{Color, Look};
 
 /// Find out why a Linux host got slower after an OS or kernel change.
 #[derive(Debug, Parser)]
@@ -16,6 +17,9 @@ pub struct Cli {
     /// What to do; without it, a page by symptom.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Colours in text.
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 /// Printed below `--help` and in the man pages.
@@ -24,14 +28,12 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 
 /// The subcommands, one file in `cmd/` each.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "each is described by its arguments, where clap reads it")]
 pub enum Command {
-    /// What this kernel and this user can measure, and what provides the rest.
+    Offload(cmd::offload::Args),
     Doctor(cmd::doctor::Args),
-    /// What a verdict, an error code or a topic means, and what to do.
     Explain(cmd::explain::Args),
-    /// The manual pages, as man(1) reads them.
     Man(cmd::man::Args),
-    /// Completions for a shell.
     Completions(cmd::completions::Args),
 }
 
@@ -48,12 +50,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Status> {
+    let look = Look { color: cli.color };
     match cli.command {
         None => cmd::symptoms::run(),
         Some(Command::Doctor(args)) => cmd::doctor::run(&args),
         Some(Command::Explain(args)) => cmd::explain::run(&args),
         Some(Command::Man(args)) => cmd::man::run(&args),
         Some(Command::Completions(args)) => cmd::completions::run(&args),
+        Some(Command::Offload(args)) => cmd::offload::run(&args, look),
     }
 }
 

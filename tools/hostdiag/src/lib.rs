@@ -1,8 +1,16 @@
 //! The library behind the `hostdiag` program. ARCHITECTURE.md has the map.
 
+#![deny(unsafe_code)]
+
 pub mod cli;
 pub mod cmd;
 pub mod fail;
+pub mod host;
 pub mod kernel;
+pub mod net;
+pub mod offload;
+pub mod output;
 pub mod pages;
 pub mod probe;
+#[allow(unsafe_code, reason = "the only hand-written unsafe code")]
+pub mod sys;

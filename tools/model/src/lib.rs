@@ -1,15 +1,21 @@
 //! Typed data of hostdiag: what was recorded, how recordings merge and differ.
 //!
-//! No I/O beyond `Read` and `Write`, no clock, no text for people: the probes
-//! fill these types, the renderers show them.
+//! No I/O beyond `BufRead` and `Write`, no clock, no text for people: the
+//! probes fill these types, the renderers show them.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod doctor;
 pub mod features;
 pub mod host;
+pub mod matrix;
 pub mod offload;
+pub mod recording;
+pub mod stack;
 
+pub use audit::Audit;
 pub use doctor::{Check, CheckState, Doctor};
 pub use features::{FeatureName, FeatureState, Features};
 pub use host::Host;
 pub use offload::{Device, Link, Namespace, OffloadData};
+pub use recording::{Data, Recording};

@@ -1,15 +1,14 @@
 //! `hostdiag completions`: what a shell needs to complete our command line.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
 use crate::fail::Status;
+use crate::output;
 
-/// Options of `hostdiag completions`.
+/// Print completions for a shell.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "bash: hostdiag completions bash > /etc/bash_completion.d/hostdiag\n\
 zsh:  hostdiag completions zsh > /usr/local/share/zsh/site-functions/_hostdiag\n\
@@ -44,6 +43,6 @@ pub fn run(args: &Args) -> Result<Status> {
     // Not straight to stdout: clap_complete panics when a write fails.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "hostdiag", &mut script);
-    io::stdout().write_all(&script)?;
+    output::write(|out| out.write_all(&script))?;
     Ok(Status::Fine)
 }

@@ -11,8 +11,6 @@
 //! ...
 //! ```
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::{Doctor, doctor};
@@ -20,11 +18,15 @@ use hostdiag_model::{Doctor, doctor};
 use crate::fail::Status;
 use crate::kernel::facts::Facts;
 use crate::kernel::plan::plan;
+use crate::output;
 
-/// Options of `hostdiag doctor`.
+/// Show what this kernel and this user can do, and what provides the rest.
+///
+/// As root it tells more: it attaches empty programs for an instant, because
+/// neither a version nor a name in the kernel's types tells what works.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 no subcommand lacks anything it cannot do without; \
-4 one does; 2 wrong usage.\n\nAs root it tells more: it attaches empty programs for an instant.")]
+4 one does; 2 wrong usage.")]
 pub struct Args {
     /// How to print: for people, or as one JSON object.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -57,6 +59,6 @@ pub fn run(args: &Args) -> Result<Status> {
         Format::Text => hostdiag_report::doctor::text(&doctor),
         Format::Json => hostdiag_report::doctor::json(&doctor)?,
     };
-    io::stdout().write_all(text.as_bytes())?;
+    output::write(|out| out.write_all(text.as_bytes()))?;
     Ok(if doctor.blocking().next().is_some() { Status::Missing } else { Status::Fine })
 }

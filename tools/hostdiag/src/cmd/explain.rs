@@ -1,14 +1,14 @@
 //! `hostdiag explain`: what a verdict, an error code or a topic means.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 
 use anyhow::Result;
 
 use crate::fail::{Code, Failure, Status, did_you_mean};
+use crate::output;
 use crate::pages::{Kind, Page, markdown};
 
-/// Options of `hostdiag explain`.
+/// Explain a verdict, an error code or a topic: meaning, risk, remedy, undo.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A verdict, an error code or a topic; without it, all of them.
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<Status> {
         Some(name) => explain(find(name)?),
         None => list(),
     };
-    io::stdout().write_all(text.as_bytes())?;
+    output::write(|out| out.write_all(text.as_bytes()))?;
     Ok(Status::Fine)
 }
 

@@ -2,7 +2,6 @@
 //! itself, section 7 from the explain pages.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,9 +12,10 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::explain;
 use crate::cli::{Cli, EXIT_STATUS};
 use crate::fail::{Failure, Status};
+use crate::output;
 use crate::pages::{Page, roff};
 
-/// Options of `hostdiag man`.
+/// Print a manual page, or write all of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Read one with: hostdiag man doctor | man -l -")]
 pub struct Args {
@@ -34,7 +34,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Status> {
     match &args.dir {
         Some(dir) => write_all(dir)?,
-        None => io::stdout().write_all(&one(args.name.as_deref())?)?,
+        None => {
+            let page = one(args.name.as_deref())?;
+            output::write(|out| out.write_all(&page))?;
+        }
     }
     Ok(Status::Fine)
 }

@@ -4,4 +4,5 @@ pub mod completions;
 pub mod doctor;
 pub mod explain;
 pub mod man;
+pub mod offload;
 pub mod symptoms;

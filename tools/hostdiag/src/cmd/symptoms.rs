@@ -1,10 +1,9 @@
 //! `hostdiag` alone: which subcommand for which symptom.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 
 use crate::fail::Status;
+use crate::output;
 
 const PAGE: &str = "\
 hostdiag finds out why a Linux host got slower after an OS or kernel change.
@@ -18,6 +17,6 @@ hostdiag --help lists every subcommand, hostdiag SUBCOMMAND --help its options.
 
 /// Prints the page.
 pub fn run() -> Result<Status> {
-    io::stdout().write_all(PAGE.as_bytes())?;
+    output::write(|out| out.write_all(PAGE.as_bytes()))?;
     Ok(Status::Fine)
 }

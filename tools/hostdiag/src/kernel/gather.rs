@@ -9,15 +9,16 @@ use std::path::Path;
 use aya::maps::MapType;
 use aya::programs::{ProgramType, loaded_programs};
 use aya::sys::{is_map_supported, is_program_supported};
-use hostdiag_model::Host;
 use libbpf_rs::btf::{
     Btf,
     types::{Composite, Enum},
 };
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
 use super::caps::{Capabilities, Capability};
 use super::facts::{Attempt, Facts, Kallsyms, Mechanism};
-use super::{leftovers, netlink};
+use super::leftovers;
+use crate::net::socket::Socket;
 use crate::probe::{doctor, quietly};
 
 /// Where hostdiag keeps files while it runs.
@@ -34,10 +35,11 @@ impl Facts {
         left.extend(leftovers::stale_files(Path::new(RUN)));
         let known = Known::read();
         Self {
-            host: host(),
+            host: crate::host::this(),
+            root: nix::unistd::geteuid().is_root(),
             caps,
-            rtnetlink: netlink::rtnetlink().map_err(|error| format!("{error:#}")),
-            ethtool_netlink: netlink::family_exists("ethtool").map_err(|error| format!("{error:#}")),
+            rtnetlink: Socket::open(NETLINK_ROUTE).map(drop).map_err(|error| error.to_string()),
+            ethtool_netlink: ethtool_netlink().map_err(|error| error.to_string()),
             btf: File::open("/sys/kernel/btf/vmlinux").is_ok(),
             module_btf: module_btf(),
             lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
@@ -64,18 +66,12 @@ impl Facts {
     }
 }
 
-/// This host. The machine is the one we were built for: there is no other build.
-fn host() -> Host {
-    let line = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_string());
-    let os = line("/etc/os-release").and_then(|text| {
-        let value = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-        Some(value.trim_matches('"').to_string())
-    });
-    Host {
-        name: line("/proc/sys/kernel/hostname").unwrap_or_default(),
-        kernel: line("/proc/sys/kernel/osrelease"),
-        machine: Some(std::env::consts::ARCH.into()),
-        os,
+/// Whether the kernel knows the generic netlink family `ethtool`.
+fn ethtool_netlink() -> io::Result<bool> {
+    match Socket::open(NETLINK_GENERIC)?.family("ethtool") {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

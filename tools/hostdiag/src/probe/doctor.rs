@@ -11,7 +11,15 @@ use self::skel::DoctorSkelBuilder;
 use super::quietly;
 use crate::kernel::facts::{Attempt, Mechanism};
 
-#[allow(clippy::all, clippy::restriction, missing_docs, unreachable_pub, dead_code, reason = "generated")]
+#[allow(
+    unsafe_code,
+    clippy::all,
+    clippy::restriction,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "generated"
+)]
 mod skel {
     include!(concat!(env!("OUT_DIR"), "/doctor.skel.rs"));
 }

@@ -14,7 +14,15 @@ use libbpf_rs::{Iter, Link};
 use self::skel::{VlanFeaturesSkel, VlanFeaturesSkelBuilder};
 use super::{quietly, refused};
 
-#[allow(clippy::all, clippy::restriction, missing_docs, unreachable_pub, dead_code, reason = "generated")]
+#[allow(
+    unsafe_code,
+    clippy::all,
+    clippy::restriction,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "generated"
+)]
 mod skel {
     include!(concat!(env!("OUT_DIR"), "/vlan_features.skel.rs"));
 }

@@ -1,0 +1,179 @@
+//! `hostdiag offload` as text: who lies on whom, findings, what to do next.
+
+pub mod ethtool;
+pub mod finding;
+pub mod matrix;
+mod topology;
+pub mod words;
+
+use std::collections::BTreeSet;
+
+use hostdiag_model::audit::{Entry, Repair, Verdict};
+use hostdiag_model::stack::Stack;
+use hostdiag_model::{Audit, Namespace, OffloadData, Recording};
+
+use crate::page::{Ink, Page, Style, count, harmless};
+
+/// Without `all` pictures of stacks end here.
+const MAX_PICTURE: usize = 24;
+
+/// What the caller asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Notes in full instead of their number.
+    pub notes: bool,
+    /// Everything, however long.
+    pub all: bool,
+    /// Look.
+    pub style: Style,
+}
+
+/// The page for a recording of `hostdiag offload`.
+pub fn text(recording: &Recording, data: &OffloadData, audit: &Audit, options: Options) -> String {
+    let mut page = Page::new(options.style);
+    head(&mut page, recording, data);
+    for namespace in &data.namespaces {
+        picture(&mut page, namespace, audit, options);
+    }
+    problems(&mut page, data);
+    finding::list(&mut page, audit.findings(), options);
+    if options.notes || options.all {
+        finding::list(&mut page, audit.notes(), options);
+    }
+    summary(&mut page, data, audit, options);
+    after(&mut page, recording, data, audit);
+    page.finish()
+}
+
+fn head(page: &mut Page, recording: &Recording, data: &OffloadData) {
+    let host = &recording.host;
+    let devices: usize = data.namespaces.iter().map(|namespace| namespace.devices.len()).sum();
+    let stacks: usize =
+        data.namespaces.iter().map(|namespace| topology::stacks(&Stack::new(namespace))).sum();
+    page.ink(Ink::Bold, &host.name);
+    if let Some(kernel) = &host.kernel {
+        page.put(&format!("  Linux {kernel}"));
+    }
+    page.put(&format!("  {}", count(devices, "device")));
+    if stacks > 0 {
+        page.put(&format!(", {}", count(stacks, "stack")));
+    }
+    if data.namespaces.len() > 1 {
+        page.put(&format!(", {}", count(data.namespaces.len(), "network namespace")));
+    }
+    page.put("\n");
+    if recording.elapsed_ms.is_none() {
+        page.ink(Ink::Yellow, "partial recording: it has no end\n");
+    }
+}
+
+fn picture(page: &mut Page, namespace: &Namespace, audit: &Audit, options: Options) {
+    let lines = topology::lines(&Stack::new(namespace), audit, options);
+    if lines.is_empty() {
+        return;
+    }
+    page.put("\n");
+    if let Some(name) = &namespace.name {
+        page.ink(Ink::Bold, &format!("netns {name}\n"));
+    }
+    let shown = if options.all { lines.len() } else { lines.len().min(MAX_PICTURE) };
+    for line in &lines[..shown] {
+        page.line(line);
+    }
+    if shown < lines.len() {
+        page.ink(Ink::Dim, &format!("... {} more (--all)\n", count(lines.len() - shown, "line")));
+    }
+}
+
+fn problems(page: &mut Page, data: &OffloadData) {
+    let all = data.namespaces.iter().flat_map(|namespace| &namespace.problems);
+    for (index, problem) in all.enumerate() {
+        page.put(if index == 0 { "\n" } else { "" });
+        page.ink(Ink::Yellow, "not read  ").line(&format!("{}: {}", problem.subject, problem.message));
+    }
+}
+
+fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options) {
+    page.put("\n");
+    let findings: Vec<&Entry> = audit.findings().collect();
+    let bad: BTreeSet<_> = findings.iter().map(|entry| (&entry.netns, &entry.device)).collect();
+    let judged: usize = data.namespaces.iter().map(|namespace| namespace.devices.len()).sum();
+    if findings.is_empty() {
+        page.ink(Ink::Green, "No offload is lost.").put(&format!(" {}", count(judged, "device")));
+    } else {
+        let (number, devices) = (count(findings.len(), "finding"), count(bad.len(), "device"));
+        page.ink(Ink::Red, &number).put(&format!(" on {devices}, {}", repairable(&findings)));
+        page.put(&format!("; {} fine", count(judged - bad.len(), "device")));
+    }
+    let notes = audit.notes().count();
+    if notes > 0 {
+        let how = if options.notes || options.all { "" } else { " (--notes)" };
+        page.put(&format!("; {}{how}", count(notes, "note")));
+    }
+    page.put("\n");
+    for expired in &audit.expired {
+        page.ink(Ink::Yellow, "expired  ").line(&format!("accept rule {expired} no longer holds"));
+    }
+}
+
+/// How many of the findings can be repaired, and by what.
+fn repairable(findings: &[&Entry]) -> String {
+    let by_command = |entry: &&&Entry| matches!(entry.repair, Repair::Set | Repair::Recompute);
+    let can = findings.iter().filter(by_command).count();
+    match (can, findings.len()) {
+        (0, _) => "none repairable on the device itself".to_owned(),
+        (1, 1) => "repairable".to_owned(),
+        (2, 2) => "both repairable".to_owned(),
+        (can, all) if can == all => "all repairable".to_owned(),
+        (can, _) => format!("{can} repairable"),
+    }
+}
+
+/// What the reader wants to know and do next.
+fn after(page: &mut Page, recording: &Recording, data: &OffloadData, audit: &Audit) {
+    let findings: Vec<&Entry> = audit.findings().collect();
+    let Some(first) = findings.first() else { return };
+    if let Some(kernel) = &recording.host.kernel {
+        page.line(words::restart(kernel));
+    }
+    let unlinked =
+        data.namespaces.iter().flat_map(|namespace| &namespace.devices).any(|device| device.link.is_none());
+    if unlinked {
+        page.line(
+            "The layers are not known: each device was judged alone. With the links of the same host,\n\
+             ip -d -j link > links.json, --links links.json tells where the features were lost.",
+        );
+    }
+    for command in commands(&findings) {
+        page.ink(Ink::Bold, "Next   ").line(&command);
+    }
+    page.ink(Ink::Bold, "Why    ").line(&format!("hostdiag explain {}", first.verdict.as_str()));
+}
+
+/// Commands that repair, at most three: lower devices first, as the entries are.
+fn commands(findings: &[&Entry]) -> Vec<String> {
+    let mut devices: Vec<&str> = Vec::new();
+    let set = findings.iter().filter(|entry| entry.repair == Repair::Set && entry.netns.is_none());
+    for entry in set.clone() {
+        if !devices.contains(&entry.device.as_str()) {
+            devices.push(&entry.device);
+        }
+    }
+    let more = devices.len().saturating_sub(3);
+    let command = |device: &&str| {
+        let features = set.clone().filter(|entry| entry.device == **device);
+        let wishes: Vec<String> = features.map(|entry| format!("{} on", entry.feature)).collect();
+        format!("ethtool -K {} {}", harmless(device), wishes.join(" "))
+    };
+    let mut all: Vec<String> = devices.iter().take(3).map(command).collect();
+    all.extend((more > 0).then(|| format!("and the same on {}", count(more, "more device"))));
+    let recreate = findings.iter().find_map(|entry| match &entry.repair {
+        Repair::Recreate { device } => Some(format!("delete {device} and create it anew")),
+        _ => None,
+    });
+    all.extend(recreate);
+    if all.is_empty() && findings.iter().any(|entry| entry.verdict == Verdict::StuckOrLimit) {
+        all.push("as root hostdiag can tell stuck from a limit of the driver".to_owned());
+    }
+    all
+}

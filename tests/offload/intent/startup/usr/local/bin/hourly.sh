@@ -1,0 +1,2 @@
+#!/bin/sh
+ethtool -k eth0 > /var/log/features

@@ -1,0 +1,5 @@
+mod links;
+mod offload;
+mod offload_intent;
+mod role_facts;
+mod stack;

@@ -1,0 +1,14 @@
+//! Tests that run on the kernels of the lab: `scripts/vm/run ROLE|all [TEST...]`.
+//!
+//! A module named after a role holds what runs on that role's kernel alone
+//! (`oldest`, `no_fprobe`, `stable`, `newest`, `hardware`); `every` runs on all
+//! of them. Nothing is skipped at run time.
+#[cfg(test)]
+mod every;
+#[cfg(test)]
+mod hardware;
+#[cfg(test)]
+#[path = "../lab/mod.rs"]
+mod lab;
+#[cfg(test)]
+mod newest;

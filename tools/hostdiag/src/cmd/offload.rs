@@ -1,0 +1,144 @@
+//! `hostdiag offload`: which NIC offloads are lost, in which layer, and why.
+
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use clap::{Args as ClapArgs, ValueEnum};
+use hostdiag_model::recording::Data;
+use hostdiag_model::{Audit, Device, OffloadData, Recording, matrix};
+use hostdiag_report::offload as render;
+
+use crate::fail::Status;
+use crate::offload::live::{self, Scope};
+use crate::offload::{from, rules, select};
+use crate::output::{self, Look};
+
+/// Show which NIC offloads are lost, in which layer, and why.
+///
+/// Reads links and features of every device, puts them into their stacks (NIC,
+/// bond, VLAN, bridge, …) and shows one entry for each loss at its root. Needs
+/// no root; as root it can also tell a stuck feature from a limit of the driver.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Only these interfaces and what lies below them.
+    #[arg(value_name = "IFACE")]
+    pub interfaces: Vec<String>,
+    /// Audit this network namespace instead (a name of `ip netns`).
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["all_netns", "from"])]
+    pub netns: Option<String>,
+    /// Audit every network namespace.
+    #[arg(long, conflicts_with = "from")]
+    pub all_netns: bool,
+    /// A table of features by layer instead of the findings.
+    #[arg(long)]
+    pub matrix: bool,
+    /// Everything: all devices, notes, rows of the matrix.
+    #[arg(long)]
+    pub all: bool,
+    /// Notes in full: what is off on purpose, by hardware, for a good reason.
+    #[arg(long)]
+    pub notes: bool,
+    /// Notes count as findings (exit status 1).
+    #[arg(long)]
+    pub strict: bool,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Keep the recording in FILE; --from reads it again.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Judge the text of `ethtool -k`, or a recording, of another host (`-`: stdin).
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// The links of that host, as `ip -d -j link` prints them.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub links: Option<PathBuf>,
+    /// Rules that make notes of findings [default: /etc/hostdiag/offload.toml].
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+}
+
+/// What `--format` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// The recording, as JSON lines.
+    Json,
+    /// What `ethtool -k` prints.
+    Ethtool,
+}
+
+/// Runs it.
+pub fn run(args: &Args, look: Look) -> Result<Status> {
+    let mut recording = match &args.from {
+        Some(path) => from::read(path, args.links.as_deref())?,
+        None => live(args)?,
+    };
+    let rules = rules::load(args.policy.as_deref())?;
+    let Data::Offload(data, audit) = &mut recording.data;
+    *audit = rules.audit(data, recording.started_ms);
+    select::only(data, audit, &args.interfaces)?;
+    let status = status(audit, args.strict);
+    if let Some(path) = &args.output {
+        output::save(path, |out| recording.write(out))?;
+    }
+    print(args, look, &recording)?;
+    Ok(status)
+}
+
+fn status(audit: &Audit, strict: bool) -> Status {
+    let counts = audit.findings().count() > 0 || strict && audit.notes().any(|note| note.accepted.is_none());
+    if counts { Status::Findings } else { Status::Fine }
+}
+
+fn print(args: &Args, look: Look, recording: &Recording) -> Result<()> {
+    let Data::Offload(data, audit) = &recording.data;
+    let text = match (args.format, args.matrix) {
+        (Format::Json, true) => {
+            let mut json = serde_json::to_string(&matrix::matrices(&data.namespaces, args.all))?;
+            json.push('\n');
+            json
+        }
+        (Format::Json, false) => return Ok(output::write(|out| recording.write(out))?),
+        (Format::Text, true) => {
+            render::matrix::text(&matrix::matrices(&data.namespaces, args.all), look.style())
+        }
+        (Format::Text, false) => {
+            let options = render::Options { notes: args.notes, all: args.all, style: look.style() };
+            render::text(recording, data, audit, options)
+        }
+        (Format::Ethtool, _) => ethtool(data, &args.interfaces),
+    };
+    Ok(output::write(|out| out.write_all(text.as_bytes()))?)
+}
+
+/// The named devices, without what lies below them; without names all.
+fn ethtool(data: &OffloadData, names: &[String]) -> String {
+    let devices = data.namespaces.iter().flat_map(|namespace| &namespace.devices);
+    let named = |device: &&Device| {
+        let altnames = device.link.as_ref().map(|link| link.altnames.as_slice()).unwrap_or_default();
+        names.is_empty() || names.iter().any(|name| device.name == *name || altnames.contains(name))
+    };
+    render::ethtool::text(&devices.filter(named).collect::<Vec<_>>())
+}
+
+fn live(args: &Args) -> Result<Recording> {
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    let scope = match &args.netns {
+        Some(name) => Scope::Named(name.clone()),
+        None if args.all_netns => Scope::All,
+        None => Scope::Here,
+    };
+    let data = live::data(&scope)?;
+    Ok(Recording {
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        command: "offload".to_owned(),
+        host: crate::host::this(),
+        started_ms: started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+        elapsed_ms: Some(clock.elapsed().as_millis() as u64),
+        loss: Vec::new(),
+        data: Data::Offload(data, Audit::default()),
+    })
+}

@@ -1,0 +1,10 @@
+//! What the kernel says over netlink and ioctl. Blocking sockets, no runtime;
+//! nothing here judges what it reads.
+
+pub mod address;
+pub mod features;
+pub mod ioctl;
+pub mod link;
+pub mod netns;
+pub mod socket;
+pub mod strings;

@@ -1,0 +1,82 @@
+//! Input from another host: the text of `ethtool -k`, with the links of `ip -d
+//! -j link` or without, or a recording.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use hostdiag_model::offload::Source;
+use hostdiag_model::recording::{Data, ReadError};
+use hostdiag_model::{Audit, Host, Namespace, OffloadData, Recording};
+
+use super::{links, text};
+use crate::fail::{Code, Failure};
+
+/// The largest input that is read; the readers of recordings and texts have
+/// their own, smaller limits.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// Reads `path` (`-`: stdin), and the links that go with a text.
+pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
+    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    let bytes = bytes(path).with_context(|| format!("failed to read {name}"))?;
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return recording(&bytes, &name, links);
+    }
+    let devices = String::from_utf8(bytes)
+        .map_err(|_| bad(&name, "it is neither text nor a recording"))
+        .and_then(|text| text::parse(&text).map_err(|error| bad(&name, &error.to_string())))?;
+    let mut namespace =
+        Namespace { name: None, source: Source::Text, forwarding: None, devices, problems: Vec::new() };
+    if let Some(path) = links {
+        let json = bytes_of_links(path)?;
+        links::merge(&mut namespace, &json).map_err(|problem| bad(&path.display().to_string(), &problem))?;
+    }
+    let data = OffloadData { namespaces: vec![namespace], intents: None };
+    Ok(Recording {
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        command: "offload".to_owned(),
+        host: Host { name, ..Host::default() },
+        started_ms: 0,
+        elapsed_ms: Some(0),
+        loss: Vec::new(),
+        data: Data::Offload(data, Audit::default()),
+    })
+}
+
+fn recording(bytes: &[u8], name: &str, links: Option<&Path>) -> Result<Recording> {
+    if links.is_some() {
+        return Err(bad(name, "it is a recording, which has its own links; leave out --links"));
+    }
+    Recording::read(&mut &bytes[..]).map_err(|error| match &error {
+        ReadError::Unknown { .. } => {
+            let hint = "read it with the hostdiag that wrote it, or record anew";
+            Failure::new(Code::UnknownSchema, format!("{name}: {error}")).hint(hint).into()
+        }
+        ReadError::NotARecording => bad(name, &format!("{error}, and it is no text of ethtool -k either")),
+        _ => bad(name, &error.to_string()),
+    })
+}
+
+fn bad(name: &str, problem: &str) -> anyhow::Error {
+    let hint = "--from takes what `ethtool -k IFACE` prints, or a file written by hostdiag --output";
+    Failure::new(Code::BadInput, format!("{name}: {problem}")).hint(hint).into()
+}
+
+fn bytes_of_links(path: &Path) -> Result<Vec<u8>> {
+    bytes(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let length = if path == Path::new("-") {
+        io::stdin().lock().take(MAX_BYTES).read_to_end(&mut bytes)?
+    } else {
+        File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?
+    };
+    if length as u64 == MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 512 MiB"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,351 @@
+//! From facts to verdicts: one entry for each root loss of each device. Pure.
+//!
+//! A device lacks a feature in one of three ways, told apart by its state:
+//! `off` (nobody wants it), `off [requested on]` (something holds it off) and
+//! `off [fixed]` (the device cannot). Each has its own function below; a loss
+//! whose cause lies below takes the verdict of the device at the bottom.
+
+use hostdiag_model::audit::{Accepted, Entry, Reason, Repair, Verdict};
+use hostdiag_model::offload::Intent;
+use hostdiag_model::{Audit, FeatureName, FeatureState, Link, Namespace, OffloadData};
+
+use super::offer::{self, Offer};
+use super::quirk;
+use super::watch::{self, LRO, Watched, Weight};
+use hostdiag_model::stack::{MAX_DEPTH, Position, Role, Stack};
+
+/// Asks the policy for an accept rule for a device and a feature.
+pub type Accept<'a> = dyn Fn(&str, &str) -> Option<Accepted> + 'a;
+
+/// Judges everything that was read.
+pub fn audit(data: &OffloadData, accept: &Accept<'_>) -> Audit {
+    let intents = data.intents.as_deref();
+    let entries = data.namespaces.iter().flat_map(|there| namespace(there, intents, accept));
+    Audit { entries: entries.collect(), expired: Vec::new() }
+}
+
+/// Judges one namespace.
+pub fn namespace(namespace: &Namespace, intents: Option<&[Intent]>, accept: &Accept<'_>) -> Vec<Entry> {
+    Judge { stack: Stack::new(namespace), intents, accept }.entries()
+}
+
+struct Judge<'a> {
+    stack: Stack<'a>,
+    intents: Option<&'a [Intent]>,
+    accept: &'a Accept<'a>,
+}
+
+/// A loss before it becomes an entry.
+struct Loss {
+    verdict: Verdict,
+    finding: bool,
+    reason: Reason,
+    repair: Repair,
+    /// Where the cause lies; empty: on the device itself.
+    lost_at: Vec<Position>,
+    asked_by: Vec<Intent>,
+    accepted: Option<Accepted>,
+}
+
+impl Loss {
+    fn new(verdict: Verdict, reason: Reason, repair: Repair) -> Self {
+        let finding = verdict.is_finding();
+        Self { verdict, finding, reason, repair, lost_at: Vec::new(), asked_by: Vec::new(), accepted: None }
+    }
+}
+
+impl<'a> Judge<'a> {
+    fn entries(&self) -> Vec<Entry> {
+        let all = 0..self.stack.namespace.devices.len();
+        all.filter(|at| !self.stack.link(*at).is_some_and(|link| link.loopback))
+            .flat_map(|at| self.device(at))
+            .collect()
+    }
+
+    fn device(&self, at: Position) -> Vec<Entry> {
+        let Some(features) = &self.stack.device(at).features else { return Vec::new() };
+        let lro = self.lro(at).map(|loss| (LRO, FeatureState::OffRequestedOn, loss));
+        let lost = watch::lacking(features)
+            .into_iter()
+            .filter_map(|(row, state)| Some((row.name, state, self.judge(at, row, 0)?)));
+        lost.chain(lro)
+            .filter_map(|(name, state, loss)| {
+                let feature = features.iter().find(|(known, _)| &***known == name)?.0.clone();
+                Some(self.entry(at, (feature, state), loss))
+            })
+            .collect()
+    }
+
+    fn entry(&self, at: Position, what: (FeatureName, FeatureState), loss: Loss) -> Entry {
+        let (feature, state) = what;
+        let features = self.stack.device(at).features.as_ref();
+        let names =
+            |positions: &[Position]| positions.iter().map(|at| self.stack.name(*at).to_owned()).collect();
+        let on_in: Vec<Position> =
+            self.stack.below(at).into_iter().filter(|below| self.offers(*below, &feature)).collect();
+        Entry {
+            netns: self.stack.namespace.name.clone(),
+            device: self.stack.name(at).to_owned(),
+            takes_down: features.map(|features| watch::taken_down(features, &feature)).unwrap_or_default(),
+            feature,
+            state,
+            verdict: loss.verdict,
+            finding: loss.finding,
+            reason: loss.reason,
+            lost_at: names(&loss.lost_at),
+            on_in: names(&on_in),
+            repair: loss.repair,
+            asked_by: loss.asked_by,
+            accepted: loss.accepted,
+        }
+    }
+
+    /// The loss of a feature on a device; `None` where there is none, or where
+    /// another loss of the same device explains it.
+    fn judge(&self, at: Position, row: &Watched, depth: usize) -> Option<Loss> {
+        let features = self.stack.device(at).features.as_ref()?;
+        let state = features.get(row.name).filter(|state| !state.active())?;
+        let follows = !row.needs.iter().all(|need| need.met(features));
+        let loss = match state {
+            FeatureState::Off => self.unwanted(at, row, depth),
+            FeatureState::OffRequestedOn if follows => None,
+            FeatureState::OffRequestedOn => self.held_off(at, row, depth),
+            _ if follows => None,
+            _ => self.fixed(at, row),
+        };
+        loss.map(|loss| self.accepted(at, row.name, loss))
+    }
+
+    fn accepted(&self, at: Position, feature: &str, mut loss: Loss) -> Loss {
+        if loss.finding
+            && let Some(accepted) = (self.accept)(self.stack.name(at), feature)
+        {
+            loss.finding = false;
+            loss.accepted = Some(accepted);
+        }
+        loss
+    }
+
+    /// `off`: nobody wants it.
+    fn unwanted(&self, at: Position, row: &Watched, depth: usize) -> Option<Loss> {
+        let role = self.stack.role(at);
+        let ours = matches!(role, Role::Vlan | Role::Aggregate);
+        if row.weight == Weight::WishOnly && !ours {
+            return None;
+        }
+        let asked_by = self.asked_by(at, row.name);
+        if !asked_by.is_empty() {
+            let loss = Loss::new(Verdict::OffOnPurpose, Reason::AskedFor, Repair::ByHand);
+            return Some(Loss { asked_by, ..loss });
+        }
+        if let Some(loss) = self.quirk(at, row.name) {
+            return Some(loss);
+        }
+        if role == Role::Unknown || ours && role == Role::Vlan && self.stack.lowers(at).is_empty() {
+            let loss = Loss::new(Verdict::OffByWish, Reason::LayersUnknown, Repair::Set);
+            return Some(Loss { finding: row.weight == Weight::Full, ..loss });
+        }
+        if !ours {
+            return Some(Loss::new(Verdict::OffByWish, Reason::DefaultOrByHand, Repair::ByHand));
+        }
+        if self.stack.lowers(at).iter().any(|below| self.offers(*below, row.name)) {
+            let reason = match self.intents {
+                Some(_) => Reason::NothingAsksForIt,
+                None => Reason::ConfigurationNotSearched,
+            };
+            return Some(Loss::new(Verdict::LostHere, reason, Repair::Set));
+        }
+        if row.weight == Weight::WishOnly { None } else { Some(self.below(at, row, depth)) }
+    }
+
+    /// `off [requested on]`: something holds it off.
+    fn held_off(&self, at: Position, row: &Watched, depth: usize) -> Option<Loss> {
+        if row.weight != Weight::Full {
+            return None;
+        }
+        let role = self.stack.role(at);
+        let lowers = self.stack.lowers(at);
+        Some(match role {
+            Role::Physical => self.refused(at),
+            Role::Veth | Role::Software => self.xdp(at).unwrap_or_else(undecided),
+            Role::Unknown => undecided(),
+            _ if lowers.is_empty() && !role.has_ports() => undecided(),
+            _ if !lowers.iter().any(|below| self.offers(*below, row.name)) => self.below(at, row, depth),
+            Role::Vlan => self.vlan(at, row.name),
+            _ => Loss::new(Verdict::Stuck, Reason::NotRecomputed, Repair::Recompute),
+        })
+    }
+
+    /// `off [fixed]`: the device cannot. Only said of hardware; what a
+    /// software device cannot, it was not meant to.
+    fn fixed(&self, at: Position, row: &Watched) -> Option<Loss> {
+        if row.weight != Weight::Full {
+            return None;
+        }
+        match self.stack.role(at) {
+            Role::Physical => Some(Loss::new(Verdict::Fixed, Reason::NotSupported, Repair::None)),
+            Role::Veth => self.xdp(at),
+            _ => None,
+        }
+    }
+
+    /// A VLAN that lacks what the device below has and could pass on.
+    fn vlan(&self, at: Position, feature: &str) -> Loss {
+        match offer::to_vlan(&self.stack, at, feature) {
+            Offer::Made => Loss::new(Verdict::Stuck, Reason::NotRecomputed, Repair::Recompute),
+            Offer::Unknown => undecided(),
+            Offer::Stale(parent) => {
+                let name = || self.stack.name(parent).to_owned();
+                let reason = Reason::CopiedTooEarly { recreate: name() };
+                let loss = Loss::new(Verdict::StaleCopy, reason, Repair::Recreate { device: name() });
+                Loss { lost_at: vec![parent], ..loss }
+            }
+            Offer::None(bottom) => {
+                let devices = bottom.iter().map(|at| self.stack.name(*at).to_owned()).collect();
+                let mut drivers: Vec<String> = bottom.iter().filter_map(|at| self.driver(*at)).collect();
+                drivers.dedup();
+                let reason = Reason::NotOfferedToVlans { devices, drivers };
+                Loss { lost_at: bottom, ..Loss::new(Verdict::DriverLimit, reason, Repair::None) }
+            }
+        }
+    }
+
+    /// The cause lies below: find it there, and take its verdict where that
+    /// makes a note of it.
+    fn below(&self, at: Position, row: &Watched, depth: usize) -> Loss {
+        let lowers = self.stack.lowers(at);
+        if lowers.is_empty() {
+            let reason = Reason::NoMembers { device: self.stack.name(at).to_owned() };
+            return Loss::new(Verdict::NoMembers, reason, Repair::None);
+        }
+        let found =
+            lowers.iter().filter_map(|below| Some((*below, self.judge_there(*below, row, depth + 1)?)));
+        // A wish on hardware below is a note there, but a loss here.
+        let counts = |(_, loss): &(Position, Loss)| loss.finding || loss.verdict == Verdict::OffByWish;
+        let (open, explained): (Vec<_>, Vec<_>) = found.partition(counts);
+        if open.is_empty()
+            && let Some((below, loss)) = explained.into_iter().next()
+        {
+            let lost_at = if loss.lost_at.is_empty() { vec![below] } else { loss.lost_at.clone() };
+            let verdict = if loss.accepted.is_some() { Verdict::LostBelow } else { loss.verdict };
+            return Loss { lost_at, verdict, finding: false, repair: Repair::None, ..loss };
+        }
+        let mut lost_at: Vec<Position> = Vec::new();
+        for (below, loss) in &open {
+            let cause = if loss.lost_at.is_empty() { std::slice::from_ref(below) } else { &loss.lost_at };
+            lost_at.extend(cause);
+        }
+        lost_at.sort_unstable();
+        lost_at.dedup();
+        if lost_at.is_empty() {
+            lost_at.extend(lowers);
+        }
+        let devices = lost_at.iter().map(|at| self.stack.name(*at).to_owned()).collect();
+        Loss { lost_at, ..Loss::new(Verdict::LostBelow, Reason::Below, Repair::Below { devices }) }
+    }
+
+    /// The same loss on the device below, where checksums may be of the other
+    /// kind, and where another loss of that device may be the cause.
+    fn judge_there(&self, below: Position, row: &Watched, depth: usize) -> Option<Loss> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let features = self.stack.device(below).features.as_ref()?;
+        let lacking = watch::lacking(features);
+        let same = lacking.iter().find(|(other, _)| other.name == row.name);
+        let checksum = |name: &str| [watch::CSUM, watch::CSUM4, watch::CSUM6].contains(&name);
+        let kin = || lacking.iter().find(|(other, _)| checksum(row.name) && checksum(other.name));
+        let cause = || {
+            let unmet = row.needs.iter().filter(|need| !need.met(features)).count() > 0;
+            lacking.iter().find(|(other, _)| unmet && other.needs.is_empty())
+        };
+        let (row, _) = same.or_else(kin).or_else(cause)?;
+        self.judge(below, row, depth).or_else(|| self.judge(below, cause()?.0, depth))
+    }
+
+    fn offers(&self, at: Position, feature: &str) -> bool {
+        self.stack.device(at).features.as_ref().is_some_and(|features| watch::offered(features, feature))
+    }
+
+    fn asked_by(&self, at: Position, feature: &str) -> Vec<Intent> {
+        let name = self.stack.name(at);
+        let intents = self.intents.unwrap_or_default().iter();
+        intents
+            .filter(|intent| {
+                !intent.on && intent.device == name && intent.features.iter().any(|f| f == feature)
+            })
+            .cloned()
+            .collect()
+    }
+
+    fn driver(&self, at: Position) -> Option<String> {
+        let link = self.stack.link(at)?;
+        link.driver.clone().or_else(|| link.kind.clone())
+    }
+
+    /// A known fault of the driver at the bottom, or of this kind of device.
+    fn quirk(&self, at: Position, feature: &str) -> Option<Loss> {
+        let bottoms = self.stack.below(at).into_iter().filter(|below| self.stack.lowers(*below).is_empty());
+        let found =
+            std::iter::once(at).chain(bottoms).find_map(|at| quirk::find(&self.driver(at)?, feature))?;
+        let reason = Reason::Quirk {
+            driver: found.driver.to_owned(),
+            problem: found.problem.to_owned(),
+            reference: found.reference.to_owned(),
+        };
+        Some(Loss::new(Verdict::HardwareQuirk, reason, Repair::None))
+    }
+
+    /// Hardware whose driver does not follow the wish.
+    fn refused(&self, at: Position) -> Loss {
+        let mtu = self.stack.link(at).map(|link| link.mtu).filter(|mtu| *mtu > 1500);
+        let jumbo = mtu.map(|mtu| {
+            let reason = Reason::Mtu { device: self.stack.name(at).to_owned(), mtu };
+            Loss::new(Verdict::DriverLimit, reason, Repair::ByHand)
+        });
+        self.xdp(at)
+            .or(jumbo)
+            .unwrap_or_else(|| Loss::new(Verdict::StuckOrLimit, Reason::DriverRefuses, Repair::ByHand))
+    }
+
+    /// An XDP program on a device or its veth peer, which takes segmentation
+    /// away (drivers/net/veth.c, `veth_xdp_set`; many drivers'
+    /// `ndo_fix_features`).
+    fn xdp(&self, at: Position) -> Option<Loss> {
+        let link = self.stack.link(at)?;
+        let peer = (link.kind.as_deref() == Some("veth")).then(|| self.stack.peer(at)).flatten();
+        let attached = |at: &Position| self.stack.link(*at).is_some_and(|link: &Link| link.xdp);
+        let device = std::iter::once(at).chain(peer).find(attached)?;
+        let reason = Reason::Xdp { device: self.stack.name(device).to_owned() };
+        Some(Loss::new(Verdict::DriverLimit, reason, Repair::None))
+    }
+
+    /// LRO that is asked for on hardware. The kernel holds it off below
+    /// anything that must see packets as they came.
+    fn lro(&self, at: Position) -> Option<Loss> {
+        let features = self.stack.device(at).features.as_ref()?;
+        let link = self.stack.link(at)?;
+        if self.stack.role(at) != Role::Physical || features.get(LRO) != Some(FeatureState::OffRequestedOn) {
+            return None;
+        }
+        let wants = |at: &Position| {
+            let features = self.stack.device(*at).features.as_ref();
+            features.and_then(|features| features.get(LRO)).is_some_and(FeatureState::wanted)
+        };
+        let against =
+            self.stack.uppers(at).iter().filter(|up| !wants(up) || self.stack.role(**up).has_ports());
+        let mut by: Vec<String> = against.map(|up| self.stack.name(*up).to_owned()).collect();
+        by.extend((self.stack.namespace.forwarding == Some(true)).then(|| "forwarding".to_owned()));
+        by.extend(link.xdp.then(|| "XDP".to_owned()));
+        by.extend(link.port_kind.clone().filter(|_| link.master.is_some() && by.is_empty()));
+        Some(if by.is_empty() {
+            Loss::new(Verdict::Stuck, Reason::NotRecomputed, Repair::ByHand)
+        } else {
+            Loss::new(Verdict::Suppressed, Reason::LroSuppressed { by }, Repair::None)
+        })
+    }
+}
+
+fn undecided() -> Loss {
+    Loss::new(Verdict::StuckOrLimit, Reason::VlanFeaturesUnknown, Repair::Recompute)
+}

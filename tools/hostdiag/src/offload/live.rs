@@ -1,0 +1,129 @@
+//! The audit of this host: gather, judge, look closer where that is undecided.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use hostdiag_model::audit::{Reason, Verdict};
+use hostdiag_model::offload::Problem;
+use hostdiag_model::{Device, FeatureState, Namespace, OffloadData};
+
+use super::gather::{self, Gathered};
+use super::{intent, judge};
+use crate::fail::{Code, Failure};
+use crate::net::netns::{self, Netns};
+use crate::probe::vlan_features;
+
+/// Which network namespaces are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The one hostdiag runs in.
+    Here,
+    /// The one of that name.
+    Named(String),
+    /// This one and every other.
+    All,
+}
+
+/// Since 7.2 VLANs take over the features of the device below by a work queue
+/// (net/8021q/vlan.c, `vlan_work`): what is not active yet may be in a moment.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Everything the audit needs of the chosen namespaces.
+pub fn data(scope: &Scope) -> Result<OffloadData> {
+    let mut namespaces = Vec::new();
+    if let Scope::Named(name) = scope {
+        namespaces.push(inside(&netns::named(name)?)?);
+    } else {
+        namespaces.push(closer(None)?);
+    }
+    if *scope == Scope::All {
+        for other in netns::others() {
+            match inside(&other) {
+                Ok(namespace) => namespaces.push(namespace),
+                Err(error) => {
+                    let problem =
+                        Problem { subject: format!("netns {}", other.name), message: format!("{error:#}") };
+                    namespaces[0].problems.push(problem);
+                }
+            }
+        }
+    }
+    let asked = unwanted(&namespaces);
+    let found = intent::search(Path::new("/"), &asked);
+    namespaces[0].problems.extend(found.problems);
+    Ok(OffloadData { namespaces, intents: Some(found.intents) })
+}
+
+/// The devices with something switched off: only for them somebody may have
+/// asked. On a healthy host there are none, and no configuration is read.
+fn unwanted(namespaces: &[Namespace]) -> Vec<Device> {
+    let off = |namespace: &Namespace| -> Vec<Device> {
+        let entries = judge::namespace(namespace, None, &|_, _| None);
+        let off: BTreeSet<String> = entries
+            .into_iter()
+            .filter(|entry| entry.state == FeatureState::Off)
+            .map(|entry| entry.device)
+            .collect();
+        namespace.devices.iter().filter(|device| off.contains(&device.name)).cloned().collect()
+    };
+    namespaces.iter().flat_map(off).collect()
+}
+
+fn inside(other: &Netns) -> Result<Namespace> {
+    netns::within(other, || closer(Some(other.name.clone())))
+}
+
+/// One namespace, read again where something is in flux, and with
+/// `vlan_features` where a verdict depends on them.
+fn closer(name: Option<String>) -> Result<Namespace> {
+    let mut gathered = gather::namespace(name.clone())?;
+    if !undecided(&gathered.namespace).is_empty() {
+        std::thread::sleep(SETTLE);
+        gathered = gather::namespace(name)?;
+    }
+    if undecided(&gathered.namespace).contains(&Verdict::StuckOrLimit) {
+        add_vlan_features(&mut gathered);
+    }
+    Ok(gathered.namespace)
+}
+
+/// The verdicts on VLANs whose parent has what they lack.
+fn undecided(namespace: &Namespace) -> BTreeSet<Verdict> {
+    let entries = judge::namespace(namespace, None, &|_, _| None);
+    let open = entries.iter().filter(|entry| {
+        matches!(
+            entry.reason,
+            Reason::VlanFeaturesUnknown | Reason::NotRecomputed | Reason::NotOfferedToVlans { .. }
+        )
+    });
+    open.map(|entry| entry.verdict).collect()
+}
+
+/// Reads `vlan_features`. Without the privilege the verdict says what is not
+/// known; any other refusal is a problem worth a line.
+fn add_vlan_features(gathered: &mut Gathered) {
+    let read = match vlan_features::read() {
+        Ok(read) => read,
+        Err(error) => {
+            let privilege =
+                error.downcast_ref::<Failure>().is_some_and(|failure| failure.code == Code::NoPrivilege);
+            if !privilege {
+                let problem = Problem { subject: "vlan_features".into(), message: format!("{error:#}") };
+                gathered.namespace.problems.push(problem);
+            }
+            return;
+        }
+    };
+    for device in &mut gathered.namespace.devices {
+        let Some(index) = device.link.as_ref().map(|link| link.ifindex) else { continue };
+        let bits = read.iter().find(|found| found.ifindex == index).map(|found| found.vlan_features);
+        device.vlan_features = bits.map(|bits| {
+            let set = |bit: &usize| *bit < 64 && bits >> bit & 1 == 1;
+            let named =
+                gathered.strings.iter().enumerate().filter(|(bit, name)| set(bit) && !name.is_empty());
+            named.map(|(_, name)| name.clone()).collect()
+        });
+    }
+}

@@ -1,0 +1,17 @@
+//! Offload features through stacks of devices: gathered, judged, explained.
+
+pub mod from;
+pub mod gather;
+pub mod glob;
+pub mod intent;
+pub mod judge;
+pub mod links;
+pub mod live;
+pub mod names;
+pub mod offer;
+pub mod policy;
+pub mod quirk;
+pub mod rules;
+pub mod select;
+pub mod text;
+pub mod watch;

@@ -1,0 +1,82 @@
+//! The audit under a policy: what its author accepts becomes a note.
+
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use hostdiag_model::audit::Accepted;
+use hostdiag_model::{Audit, OffloadData};
+
+use super::judge;
+use super::policy::{Date, Policy};
+use crate::fail::{Code, Failure};
+
+/// Where the policy of a host is.
+const DEFAULT: &str = "/etc/hostdiag/offload.toml";
+
+/// The rules of a host.
+#[derive(Debug, Default)]
+pub struct Rules(Policy);
+
+/// Reads the policy: the named file, else the host's own, which may be absent.
+pub fn load(path: Option<&Path>) -> Result<Rules> {
+    let file = path.unwrap_or(Path::new(DEFAULT));
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Rules::default());
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("failed to read the policy {}", file.display()));
+        }
+    };
+    let policy = Policy::parse(&text, &file.display().to_string()).map_err(|error| {
+        Failure::new(Code::BadPolicy, format!("{error:#}")).hint("hostdiag explain policy shows the format")
+    })?;
+    Ok(Rules(policy))
+}
+
+impl Rules {
+    /// Judges `data` as of the day it was read, in milliseconds since 1970.
+    pub fn audit(&self, data: &OffloadData, started_ms: u64) -> Audit {
+        let day = date(started_ms);
+        let accept = |device: &str, feature: &str| {
+            let rule = self.0.accepts(device, feature, day)?;
+            Some(Accepted { reason: rule.reason.clone(), until: rule.until.map(|until| until.to_string()) })
+        };
+        let expired = self.0.expired(day).filter_map(|rule| Some((rule, rule.until?)));
+        let expired = expired.map(|(rule, until)| {
+            format!("{}:{} ({} on {}, until {until})", self.0.file, rule.line, rule.feature, rule.device)
+        });
+        Audit { expired: expired.collect(), ..judge::audit(data, &accept) }
+    }
+}
+
+/// The day (UTC) of a time in milliseconds since 1970, by the rules of the
+/// Gregorian calendar: 400 years have 146097 days; years are counted from
+/// March, so that the leap day is a year's last.
+fn date(ms: u64) -> Date {
+    let days = ms / 86_400_000 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    Date { year: (era * 400 + year + carry) as u16, month: month as u8, day: day as u8 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        let day = |seconds: u64| date(seconds * 1000).to_string();
+        assert_eq!(day(0), "1970-01-01");
+        assert_eq!(day(951_782_400), "2000-02-29");
+        assert_eq!(day(1_795_478_399), "2026-11-23");
+        assert_eq!(day(4_107_542_399), "2100-02-28");
+        assert_eq!(day(4_107_542_400), "2100-03-01");
+    }
+}

@@ -1,0 +1,73 @@
+//! Where results go, and what the terminal wants them to look like.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use hostdiag_report::Style;
+
+/// What `--color` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How results are to look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// `--color`.
+    pub color: Color,
+}
+
+impl Look {
+    /// The style for stdout.
+    pub fn style(self) -> Style {
+        Style { color: self.colored(), unicode: utf8() }
+    }
+
+    fn colored(self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                !set("NO_COLOR") && !dumb && io::stdout().is_terminal()
+            }
+        }
+    }
+}
+
+/// Whether the locale takes UTF-8; the first variable that is set decides
+/// (locale(7)).
+fn utf8() -> bool {
+    let set =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
+    set.is_some_and(|value| {
+        let value = value.to_string_lossy().to_lowercase();
+        value.ends_with("utf-8") || value.ends_with("utf8")
+    })
+}
+
+/// Writes a result to stdout.
+pub fn write(result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    result(&mut out)?;
+    out.flush()
+}
+
+/// Keeps a result in a file that only its owner can read.
+pub fn save(path: &Path, result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let mut out = BufWriter::new(open().with_context(|| format!("failed to create {}", path.display()))?);
+    result(&mut out).and_then(|()| out.flush()).with_context(|| format!("failed to write {}", path.display()))
+}

@@ -1,0 +1,358 @@
+//! The one format of hostdiag: a stream of JSON lines.
+//!
+//! ```text
+//! {"type":"header","schema":"hostdiag.recording","version":1,"tool":"0.1.0","command":"offload",
+//!  "host":{"name":"web17","kernel":"6.1.0-56-amd64","machine":"x86_64"},"started_ms":1787000000000}
+//! {"type":"offload","namespaces":[{"source":"netlink","devices":[…]}],"intents":[…]}
+//! {"type":"audit","entries":[…]}
+//! {"type":"loss","what":"…","count":0}                     only what is not zero
+//! {"type":"end","elapsed_ms":12,"lines":3,"crc32":"89abcdef"}
+//! ```
+//!
+//! * The header comes first. A schema or version that is not known is an error
+//!   that names both. Times are milliseconds, `started_ms` since 1970 (UTC).
+//! * `lines` counts the lines before the end record, `crc32` (IEEE, eight hex
+//!   digits) is over all their bytes, newlines included.
+//! * Without an end record a recording is partial: readable, and every
+//!   rendering says so. Anything behind the end record is an error.
+//! * Absent is not zero: a field that a host cannot report is left out.
+
+use std::io::{self, BufRead, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Audit;
+use crate::host::Host;
+use crate::offload::OffloadData;
+
+/// Name of the schema.
+pub const SCHEMA: &str = "hostdiag.recording";
+/// Version this program writes and reads.
+pub const VERSION: u32 = 1;
+/// The longest line that is read, in bytes: ten thousand devices are a quarter.
+const MAX_LINE: u64 = 128 << 20;
+/// The largest recording that is read, in bytes.
+const MAX_TOTAL: u64 = 512 << 20;
+
+/// What was recorded, when, where and by which command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Version of hostdiag that wrote it.
+    pub tool: String,
+    /// Subcommand.
+    pub command: String,
+    /// Of which host.
+    pub host: Host,
+    /// Milliseconds since 1970, UTC.
+    pub started_ms: u64,
+    /// Milliseconds from start to end; absent in a partial recording.
+    pub elapsed_ms: Option<u64>,
+    /// What was lost on the way; empty where nothing was.
+    pub loss: Vec<Loss>,
+    /// The data itself.
+    pub data: Data,
+}
+
+/// The data of a recording, by the command that made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// `hostdiag offload`: what was read, and what was made of it then.
+    Offload(OffloadData, Audit),
+}
+
+/// Something that could not be counted or kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// What was lost.
+    pub what: String,
+    /// How many of them.
+    pub count: u64,
+}
+
+/// Why a recording cannot be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// Reading itself failed.
+    Io(io::Error),
+    /// Not a recording at all: the first line is no header.
+    NotARecording,
+    /// Another schema or version.
+    Unknown {
+        /// The schema found.
+        schema: String,
+        /// The version found.
+        version: u64,
+    },
+    /// Line, counted from 1, and what is wrong there.
+    Line(u64, String),
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "{error}"),
+            Self::NotARecording => f.write_str("the first line is no hostdiag header"),
+            Self::Unknown { schema, version } => write!(
+                f,
+                "schema {schema:?} version {version}; this hostdiag reads {SCHEMA:?} version {VERSION}"
+            ),
+            Self::Line(line, problem) => write!(f, "line {line}: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line {
+    Header { schema: String, version: u64, tool: String, command: String, host: Host, started_ms: u64 },
+    Offload(OffloadData),
+    Audit(Audit),
+    Loss(Loss),
+    End { elapsed_ms: u64, lines: u64, crc32: String },
+}
+
+impl Recording {
+    /// Writes the recording as JSON lines.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut lines = Lines { out, crc: crc32fast::Hasher::new(), count: 0 };
+        lines.write(&Line::Header {
+            schema: SCHEMA.to_owned(),
+            version: VERSION.into(),
+            tool: self.tool.clone(),
+            command: self.command.clone(),
+            host: self.host.clone(),
+            started_ms: self.started_ms,
+        })?;
+        let Data::Offload(data, audit) = &self.data;
+        lines.write(&Tagged { kind: "offload", inner: data })?;
+        lines.write(&Tagged { kind: "audit", inner: audit })?;
+        for loss in &self.loss {
+            lines.write(&Tagged { kind: "loss", inner: loss })?;
+        }
+        if let Some(elapsed_ms) = self.elapsed_ms {
+            let crc32 = format!("{:08x}", lines.crc.clone().finalize());
+            let count = lines.count;
+            lines.write(&Line::End { elapsed_ms, lines: count, crc32 })?;
+        }
+        Ok(())
+    }
+
+    /// Reads a recording, and nothing that is too large, damaged or unknown.
+    pub fn read(input: &mut dyn BufRead) -> Result<Self, ReadError> {
+        let mut reader = Reader { input, crc: crc32fast::Hasher::new(), line: 0, total: 0 };
+        let mut recording = Parts::new(reader.header()?);
+        while let Some((line, crc_before)) = reader.next()? {
+            if recording.elapsed_ms.is_some() {
+                return Err(ReadError::Line(reader.line, "something follows the end record".into()));
+            }
+            if let Line::End { lines, crc32, .. } = &line {
+                reader.check_end(*lines, crc32, &crc_before)?;
+            }
+            recording.add(line).map_err(|problem| ReadError::Line(reader.line, problem))?;
+        }
+        recording.finish().map_err(|problem| ReadError::Line(reader.line, problem))
+    }
+}
+
+/// Writes `inner` with its type, without a copy of it.
+#[derive(Serialize)]
+struct Tagged<'a, T: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    inner: &'a T,
+}
+
+struct Lines<'a> {
+    out: &'a mut dyn Write,
+    crc: crc32fast::Hasher,
+    count: u64,
+}
+
+impl Lines<'_> {
+    fn write<T: Serialize>(&mut self, line: &T) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        self.crc.update(&bytes);
+        self.count += 1;
+        self.out.write_all(&bytes)
+    }
+}
+
+struct Reader<'a> {
+    input: &'a mut dyn BufRead,
+    crc: crc32fast::Hasher,
+    line: u64,
+    total: u64,
+}
+
+impl Reader<'_> {
+    fn header(&mut self) -> Result<Line, ReadError> {
+        #[derive(Deserialize)]
+        struct Peek {
+            schema: String,
+            version: u64,
+        }
+        let Some(bytes) = self.bytes()? else { return Err(ReadError::NotARecording) };
+        let peek: Peek = serde_json::from_slice(&bytes).map_err(|_| ReadError::NotARecording)?;
+        if peek.schema != SCHEMA || peek.version != u64::from(VERSION) {
+            return Err(ReadError::Unknown { schema: peek.schema, version: peek.version });
+        }
+        self.crc.update(&bytes);
+        self.parse(&bytes)
+    }
+
+    fn next(&mut self) -> Result<Option<(Line, crc32fast::Hasher)>, ReadError> {
+        let Some(bytes) = self.bytes()? else { return Ok(None) };
+        let before = self.crc.clone();
+        self.crc.update(&bytes);
+        Ok(Some((self.parse(&bytes)?, before)))
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Line, ReadError> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            let cut = if bytes.ends_with(b"\n") { "" } else { "cut off: " };
+            ReadError::Line(self.line, format!("{cut}{error}"))
+        })
+    }
+
+    /// One line with its newline, bounded.
+    fn bytes(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
+        let mut bytes = Vec::new();
+        let length = self.input.take(MAX_LINE).read_until(b'\n', &mut bytes)? as u64;
+        if length == 0 {
+            return Ok(None);
+        }
+        self.line += 1;
+        self.total += length;
+        if length == MAX_LINE || self.total > MAX_TOTAL {
+            return Err(ReadError::Line(self.line, "the recording is too large".into()));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn check_end(&self, lines: u64, crc32: &str, before: &crc32fast::Hasher) -> Result<(), ReadError> {
+        let found = self.line - 1;
+        if lines != found {
+            let problem = format!("the end record counts {lines} lines, there are {found}");
+            return Err(ReadError::Line(self.line, problem));
+        }
+        if format!("{:08x}", before.clone().finalize()) != crc32 {
+            return Err(ReadError::Line(
+                self.line,
+                "the checksum is wrong: the recording was changed".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A recording as far as it has been read.
+struct Parts {
+    header: Line,
+    offload: Option<OffloadData>,
+    audit: Option<Audit>,
+    loss: Vec<Loss>,
+    elapsed_ms: Option<u64>,
+}
+
+impl Parts {
+    fn new(header: Line) -> Self {
+        Self { header, offload: None, audit: None, loss: Vec::new(), elapsed_ms: None }
+    }
+
+    fn add(&mut self, line: Line) -> Result<(), String> {
+        match line {
+            Line::Header { .. } => return Err("a second header".into()),
+            Line::Offload(_) if self.offload.is_some() => return Err("a second offload record".into()),
+            Line::Audit(_) if self.audit.is_some() => return Err("a second audit record".into()),
+            Line::Offload(data) => self.offload = Some(data),
+            Line::Audit(audit) => self.audit = Some(audit),
+            Line::Loss(loss) => self.loss.push(loss),
+            Line::End { elapsed_ms, .. } => self.elapsed_ms = Some(elapsed_ms),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Recording, String> {
+        let Line::Header { tool, command, host, started_ms, .. } = self.header else {
+            return Err("the first line is no header".into());
+        };
+        let data = self.offload.ok_or("the recording ends before its data")?;
+        Ok(Recording {
+            tool,
+            command,
+            host,
+            started_ms,
+            elapsed_ms: self.elapsed_ms,
+            loss: self.loss,
+            data: Data::Offload(data, self.audit.unwrap_or_default()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording() -> Recording {
+        Recording {
+            tool: "0.1.0".into(),
+            command: "offload".into(),
+            host: Host { name: "web17".into(), ..Host::default() },
+            started_ms: 1_787_000_000_000,
+            elapsed_ms: Some(12),
+            loss: vec![Loss { what: "x".into(), count: 1 }],
+            data: Data::Offload(OffloadData::default(), Audit::default()),
+        }
+    }
+
+    fn bytes() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        recording().write(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn error(bytes: &[u8]) -> String {
+        Recording::read(&mut &bytes[..]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(Recording::read(&mut &bytes()[..]).unwrap(), recording());
+    }
+
+    #[test]
+    fn without_an_end_it_is_partial() {
+        let text = String::from_utf8(bytes()).unwrap();
+        let cut = text.rsplit_once("{\"type\":\"end\"").unwrap().0;
+        assert_eq!(Recording::read(&mut cut.as_bytes()).unwrap().elapsed_ms, None);
+    }
+
+    #[test]
+    fn damage_is_named_with_its_line() {
+        let text = String::from_utf8(bytes()).unwrap();
+        assert!(error(text.replace("web17", "web18").as_bytes()).contains("line 5: the checksum is wrong"));
+        assert!(error(&text.as_bytes()[..text.len() - 9]).contains("line 5: cut off"));
+        assert!(error(format!("{text}{{}}").as_bytes()).contains("line 6"));
+        let twice: String = text.split_inclusive('\n').flat_map(|line| [line, line]).collect();
+        assert!(error(twice.as_bytes()).contains("line 2: a second header"));
+        assert_eq!(error(b"tx-checksumming: on\n"), "the first line is no hostdiag header");
+        assert_eq!(error(b""), "the first line is no hostdiag header");
+    }
+
+    #[test]
+    fn another_version_is_named_beside_ours() {
+        let text = String::from_utf8(bytes()).unwrap().replace("\"version\":1", "\"version\":7");
+        let message = error(text.as_bytes());
+        assert!(message.contains("version 7") && message.contains("version 1"), "{message}");
+    }
+}
