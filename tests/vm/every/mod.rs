@@ -1,3 +1,4 @@
+mod doctor;
 mod links;
 mod offload;
 mod offload_intent;
