@@ -1,0 +1,2 @@
+mod managers;
+mod networkd;
