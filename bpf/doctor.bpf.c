@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // One empty program for each way to attach: whether it works on a kernel is
 // known only once one was attached. Loaded one by one, attached for an instant,
 // to bpf_fentry_test1, a function that the kernel has for this purpose and that
@@ -48,4 +48,4 @@ int iter_task(void *ctx)
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

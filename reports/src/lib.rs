@@ -2,8 +2,8 @@
 //! data and read nothing but it.
 #![forbid(unsafe_code)]
 
+pub mod doctor;
 pub mod offload;
 pub mod page;
 
 pub use page::{Page, Style};
-pub mod doctor;

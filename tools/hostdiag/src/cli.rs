@@ -28,16 +28,12 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 
 /// The subcommands, one file in `cmd/` each.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "each is described by its arguments, where clap reads it")]
 pub enum Command {
-    /// Which NIC offloads are lost, in which layer, and why.
     Offload(cmd::offload::Args),
-    /// What this kernel and this user can measure, and what provides the rest.
     Doctor(cmd::doctor::Args),
-    /// What a verdict, an error code or a topic means, and what to do.
     Explain(cmd::explain::Args),
-    /// The manual pages, as man(1) reads them.
     Man(cmd::man::Args),
-    /// Completions for a shell.
     Completions(cmd::completions::Args),
 }
 

@@ -6,5 +6,4 @@ pub mod caps;
 pub mod facts;
 mod gather;
 pub mod leftovers;
-mod netlink;
 pub mod plan;

@@ -10,6 +10,8 @@
 //! Paragraphs, lists with `- `, and code between lines of three backticks.
 //! ```
 
+use hostdiag_model::audit::Verdict;
+
 use crate::fail::Code;
 
 pub mod markdown;
@@ -20,23 +22,8 @@ use self::markdown::Block;
 /// Name and text of every page, by name.
 static PAGES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// The verdicts of `hostdiag offload`, worst first. `accepted` is what the
-/// policy makes of any of them.
-pub const VERDICTS: [&str; 13] = [
-    "lost-here",
-    "stuck",
-    "stuck-or-limit",
-    "stale-copy",
-    "lost-below",
-    "off-by-wish",
-    "off-on-purpose",
-    "driver-limit",
-    "hardware-quirk",
-    "no-members",
-    "suppressed",
-    "fixed",
-    "accepted",
-];
+/// What the policy makes of a verdict; it has a page like one.
+const ACCEPTED: &str = "accepted";
 
 /// What a page is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +57,7 @@ impl Page {
 
     /// What it is about.
     pub fn kind(self) -> Kind {
-        if VERDICTS.contains(&self.name) {
+        if self.name == ACCEPTED || Verdict::ALL.iter().any(|verdict| verdict.as_str() == self.name) {
             Kind::Verdict
         } else if Code::ALL.iter().any(|code| code.as_str() == self.name) {
             Kind::Error

@@ -8,7 +8,7 @@ use crate::cli::Cli;
 use crate::fail::Status;
 use crate::output;
 
-/// Options of `hostdiag completions`.
+/// Print completions for a shell.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "bash: hostdiag completions bash > /etc/bash_completion.d/hostdiag\n\
 zsh:  hostdiag completions zsh > /usr/local/share/zsh/site-functions/_hostdiag\n\

@@ -20,10 +20,13 @@ use crate::kernel::facts::Facts;
 use crate::kernel::plan::plan;
 use crate::output::{self, Look};
 
-/// Options of `hostdiag doctor`.
+/// Show what this kernel and this user can do, and what provides the rest.
+///
+/// As root it tells more: it attaches empty programs for an instant, because
+/// neither a version nor a name in the kernel's types tells what works.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 no subcommand lacks anything it cannot do without; \
-4 one does; 2 wrong usage.\n\nAs root it tells more: it attaches empty programs for an instant.")]
+4 one does; 2 wrong usage.")]
 pub struct Args {
     /// How to print: for people, or as one JSON object.
     #[arg(long, value_enum, default_value_t = Format::Text)]

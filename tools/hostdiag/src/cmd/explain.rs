@@ -8,7 +8,7 @@ use crate::fail::{Code, Failure, Status, did_you_mean};
 use crate::output;
 use crate::pages::{Kind, Page, markdown};
 
-/// Options of `hostdiag explain`.
+/// Explain a verdict, an error code or a topic: meaning, risk, remedy, undo.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A verdict, an error code or a topic; without it, all of them.

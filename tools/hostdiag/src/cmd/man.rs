@@ -1,8 +1,8 @@
 //! `hostdiag man`: the manual pages. Section 1 is made from the command line
 //! itself, section 7 from the explain pages.
 
+use std::fmt::Write as _;
 use std::fs;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -16,7 +16,7 @@ use crate::fail::{Failure, Status};
 use crate::output;
 use crate::pages::{Page, roff};
 
-/// Options of `hostdiag man`.
+/// Print a manual page, or write all of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Read one with: hostdiag man doctor | man -l -")]
 pub struct Args {
@@ -104,7 +104,20 @@ fn section_1(command: &Command) -> Result<Vec<u8>> {
     let mut roff = Roff::new();
     closing(&mut roff, command);
     roff.to_writer(&mut out)?;
-    Ok(out)
+    Ok(ascii(&String::from_utf8_lossy(&out)).into_bytes())
+}
+
+/// With other characters by number (groff_char(7)): not every man(1) knows that
+/// a page is UTF-8.
+fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\0'..='\x7f' => out.push(character),
+            other => _ = write!(out, "\\[u{:04X}]", u32::from(other)),
+        }
+    }
+    out
 }
 
 /// What stands below `--help`: the exit status has a section of its own.
@@ -132,6 +145,11 @@ fn closing(roff: &mut Roff, command: &Command) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_characters_go_by_number() {
+        assert_eq!(ascii("bond, \u{2026}"), "bond, \\[u2026]");
+    }
 
     #[test]
     fn a_subcommand_has_its_exit_status() {

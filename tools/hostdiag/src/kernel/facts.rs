@@ -91,6 +91,8 @@ pub enum Kallsyms {
 pub struct Facts {
     /// Name, kernel release, machine, OS.
     pub host: Host,
+    /// The effective user is root.
+    pub root: bool,
     /// Effective capabilities.
     pub caps: Capabilities,
     /// rtnetlink answers; else why not.
@@ -147,6 +149,7 @@ impl Facts {
         };
         Self {
             host,
+            root: true,
             caps: Capabilities::all(),
             rtnetlink: Ok(()),
             ethtool_netlink: Ok(true),

@@ -13,11 +13,12 @@ use libbpf_rs::btf::{
     Btf,
     types::{Composite, Enum},
 };
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
 use super::caps::{Capabilities, Capability};
 use super::facts::{Attempt, Facts, Kallsyms, Mechanism};
-use super::{leftovers, netlink};
-use crate::host;
+use super::leftovers;
+use crate::net::socket::Socket;
 use crate::probe::{doctor, quietly};
 
 /// Where hostdiag keeps files while it runs.
@@ -34,10 +35,11 @@ impl Facts {
         left.extend(leftovers::stale_files(Path::new(RUN)));
         let known = Known::read();
         Self {
-            host: host::this(),
+            host: crate::host::this(),
+            root: nix::unistd::geteuid().is_root(),
             caps,
-            rtnetlink: netlink::rtnetlink().map_err(|error| format!("{error:#}")),
-            ethtool_netlink: netlink::family_exists("ethtool").map_err(|error| format!("{error:#}")),
+            rtnetlink: Socket::open(NETLINK_ROUTE).map(drop).map_err(|error| error.to_string()),
+            ethtool_netlink: ethtool_netlink().map_err(|error| error.to_string()),
             btf: File::open("/sys/kernel/btf/vmlinux").is_ok(),
             module_btf: module_btf(),
             lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
@@ -61,6 +63,15 @@ impl Facts {
             foreign_programs: foreign_programs(),
             leftovers: left,
         }
+    }
+}
+
+/// Whether the kernel knows the generic netlink family `ethtool`.
+fn ethtool_netlink() -> io::Result<bool> {
+    match Socket::open(NETLINK_GENERIC)?.family("ethtool") {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

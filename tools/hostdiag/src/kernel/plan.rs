@@ -15,7 +15,14 @@ const FUNCTIONS: &str = "measuring functions";
 const STACKS: &str = "stacks and profiles";
 
 const MOUNT_TRACEFS: &str = "sudo mount -t tracefs tracefs /sys/kernel/tracing";
-const AS_ROOT: &str = "run it as root: sudo hostdiag doctor";
+/// How to get privileges; root may lack them too.
+fn as_root(facts: &Facts) -> &'static str {
+    if facts.root {
+        "root lacks it here: run it on the host, or add the capability to the container"
+    } else {
+        "run it as root: sudo hostdiag doctor"
+    }
+}
 
 /// Every check, what subcommands cannot do without first.
 pub fn plan(facts: &Facts) -> Vec<Check> {
@@ -101,7 +108,7 @@ fn capability(facts: &Facts, wanted: &[Capability], needed_for: &str) -> Check {
     if lacking.is_empty() {
         ok(check, names)
     } else {
-        missing(check, format!("no {}", lacking.join(", no ")), AS_ROOT)
+        missing(check, format!("no {}", lacking.join(", no ")), as_root(facts))
     }
 }
 
@@ -147,7 +154,7 @@ fn functions(facts: &Facts) -> Check {
     match (few, many) {
         (Some(few), Some(many)) => ok(check, format!("few by {}, many by {}", few.as_str(), many.as_str())),
         _ if facts.attach.values().any(|attempt| matches!(attempt, Attempt::NotTried(_))) => {
-            unknown(check, "not tried without privileges", AS_ROOT)
+            unknown(check, "not tried without privileges", as_root(facts))
         }
         _ => missing(
             check,
@@ -167,8 +174,8 @@ fn attach(facts: &Facts, mechanism: Mechanism) -> Check {
             missing(check, why, MOUNT_TRACEFS)
         }
         Some(Attempt::Refused(why)) => missing(check, why, remedy(mechanism)),
-        Some(Attempt::NotTried(why)) => unknown(check, why, AS_ROOT),
-        None => unknown(check, "not tried", AS_ROOT),
+        Some(Attempt::NotTried(why)) => unknown(check, why, as_root(facts)),
+        None => unknown(check, "not tried", as_root(facts)),
     }
 }
 
@@ -193,7 +200,7 @@ fn tracefs(facts: &Facts) -> Check {
     let check = check("tracefs", &[FUNCTIONS]);
     match &facts.tracefs {
         Ok(()) => ok(check, "mounted, readable"),
-        Err(why) if why.contains("ermission denied") => missing(check, why, AS_ROOT),
+        Err(why) if why.contains("ermission denied") => missing(check, why, as_root(facts)),
         Err(why) => missing(check, why, MOUNT_TRACEFS),
     }
 }
@@ -213,7 +220,7 @@ fn kallsyms(facts: &Facts) -> Check {
     match facts.kallsyms {
         Kallsyms::Shown => ok(check, "with addresses"),
         Kallsyms::Hidden if !facts.caps.grants(Capability::SysAdmin) => {
-            missing(check, "addresses are hidden", AS_ROOT)
+            missing(check, "addresses are hidden", as_root(facts))
         }
         Kallsyms::Hidden => missing(check, "addresses are hidden", "sudo sysctl kernel.kptr_restrict=1"),
         Kallsyms::Unreadable => {

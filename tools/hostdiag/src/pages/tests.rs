@@ -1,7 +1,11 @@
 //! What every page must have.
 
+use clap::Parser;
+use hostdiag_model::audit::Verdict;
+
 use super::markdown::Block;
-use super::{Kind, Page, VERDICTS};
+use super::{ACCEPTED, Kind, Page};
+use crate::cli::Cli;
 use crate::fail::Code;
 
 fn headings(page: Page) -> Vec<&'static str> {
@@ -13,7 +17,8 @@ fn headings(page: Page) -> Vec<&'static str> {
 fn every_code_verdict_and_topic_has_a_page() {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     let topics = ["exit-status", "offload", "restart", "vlan-features", "recording", "policy", "netns"];
-    for name in codes.chain(VERDICTS).chain(topics) {
+    let verdicts = Verdict::ALL.iter().map(|verdict| verdict.as_str());
+    for name in codes.chain(verdicts).chain([ACCEPTED]).chain(topics) {
         assert!(Page::find(name).is_some(), "no page pages/{name}.md");
     }
 }
@@ -64,4 +69,26 @@ fn what_is_referred_to_exists() {
             assert!(Page::find(name).is_some() && name != page.name, "{}: see also {name}", page.name);
         }
     }
+}
+
+#[test]
+fn every_command_line_of_ours_parses() {
+    let mut count = 0;
+    for page in Page::all() {
+        for line in page
+            .body()
+            .into_iter()
+            .filter_map(|block| if let Block::Code(c) = block { Some(c) } else { None })
+        {
+            for line in line.iter().filter_map(|line| line.find("hostdiag ").map(|at| &line[at..])) {
+                // What the shell takes: redirections.
+                let line = line.split(" > ").next().unwrap_or(line);
+                let parsed = Cli::try_parse_from(line.split_whitespace());
+                let asked = |error: &clap::Error| !error.use_stderr();
+                assert!(parsed.as_ref().map_or_else(asked, |_| true), "{}: {line}: {parsed:?}", page.name);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "only {count} lines were found");
 }

@@ -2,7 +2,7 @@
 
 use hostdiag_model::Check;
 
-use super::{AS_ROOT, FUNCTIONS, STACKS, check, missing, ok, unknown};
+use super::{FUNCTIONS, STACKS, as_root, check, missing, ok, unknown};
 use crate::kernel::caps::Capability;
 use crate::kernel::facts::Facts;
 
@@ -50,7 +50,7 @@ fn perf_paranoid(facts: &Facts) -> Check {
         Some(level) if facts.caps.grants(Capability::Perfmon) || *level < 0 => {
             ok(check, format!("kernel.perf_event_paranoid={level}, does not bind CAP_PERFMON"))
         }
-        Some(level) => missing(check, format!("kernel.perf_event_paranoid={level}"), AS_ROOT),
+        Some(level) => missing(check, format!("kernel.perf_event_paranoid={level}"), as_root(facts)),
     }
 }
 
@@ -74,7 +74,7 @@ fn types(facts: &Facts) -> Check {
     if !absent.is_empty() {
         missing(check, format!("not: {absent}"), "a newer kernel; what uses them falls back or says so")
     } else if !untold.is_empty() {
-        unknown(check, format!("could not ask for: {untold}"), AS_ROOT)
+        unknown(check, format!("could not ask for: {untold}"), as_root(facts))
     } else {
         ok(check, format!("all {} of them", facts.types.len()))
     }
@@ -131,7 +131,7 @@ fn bpf_stats(facts: &Facts) -> Check {
     let on = facts.sysctls.get("bpf_stats_enabled").is_some_and(|value| *value != 0);
     match facts.foreign_programs {
         _ if on => ok(check, "already on (kernel.bpf_stats_enabled=1)"),
-        None => unknown(check, "loaded programs cannot be listed", AS_ROOT),
+        None => unknown(check, "loaded programs cannot be listed", as_root(facts)),
         Some(0) => ok(check, "off; no foreign XDP, tc or cgroup programs"),
         Some(count) => ok(check, format!("off, stays off: {count} foreign XDP, tc or cgroup programs run")),
     }
@@ -142,7 +142,7 @@ fn kernel_log(facts: &Facts) -> Check {
     match facts.sysctls.get("dmesg_restrict") {
         // CAP_SYSLOG is what the kernel asks for; who has CAP_SYS_ADMIN passes too.
         Some(restricted) if *restricted != 0 && !facts.caps.grants(Capability::SysAdmin) => {
-            missing(check, "kernel.dmesg_restrict=1", AS_ROOT)
+            missing(check, "kernel.dmesg_restrict=1", as_root(facts))
         }
         _ => ok(check, "readable"),
     }

@@ -77,6 +77,19 @@ fn a_missing_capability_is_named_and_does_not_block_the_audit() {
 }
 
 #[test]
+fn who_lacks_a_privilege_is_told_how_to_get_it() {
+    let remedy = |root: bool| {
+        let checks = without(|facts| {
+            facts.root = root;
+            facts.caps = facts.caps.without(Capability::NetAdmin);
+        });
+        checks[0].remedy.clone().unwrap()
+    };
+    assert_eq!(remedy(false), "run it as root: sudo hostdiag doctor");
+    assert!(remedy(true).contains("container"));
+}
+
+#[test]
 fn without_btf_vlan_features_are_not_read() {
     let checks = without(|facts| facts.btf = false);
     assert_eq!(names(&checks), ["btf"]);
