@@ -1,8 +1,8 @@
 //! `hostdiag doctor` as text and JSON.
 
-use std::fmt::Write;
-
 use hostdiag_model::{Check, CheckState, Doctor};
+
+use crate::page::{Ink, Page, Style};
 
 /// One JSON object and a line feed; [`hostdiag_model::doctor`] describes it.
 ///
@@ -13,48 +13,48 @@ pub fn json(doctor: &Doctor) -> serde_json::Result<String> {
 }
 
 /// One screen: what is missing first, with what provides it.
-pub fn text(doctor: &Doctor) -> String {
-    let mut out = headline(doctor);
+pub fn text(doctor: &Doctor, style: Style) -> String {
+    let mut page = Page::new(style);
+    headline(&mut page, doctor);
     let width = doctor.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let of = |state| doctor.checks.iter().filter(move |check| check.state == state);
-    gaps(&mut out, of(CheckState::Missing).chain(of(CheckState::Unknown)), width);
-    out.push('\n');
+    gaps(&mut page, of(CheckState::Missing).chain(of(CheckState::Unknown)), width);
+    page.put("\n");
     for check in of(CheckState::Ok) {
-        _ = writeln!(out, "ok       {:width$}  {}", check.name, check.detail);
+        page.ink(Ink::Green, "ok").line(&format!("       {:width$}  {}", check.name, check.detail));
     }
     for line in &doctor.leftovers {
-        _ = writeln!(out, "left     {line}");
+        page.ink(Ink::Yellow, "left").line(&format!("     {line}"));
     }
-    _ = writeln!(out, "\n{}", next(doctor));
-    out
+    next(&mut page, doctor);
+    page.finish()
 }
 
-fn headline(doctor: &Doctor) -> String {
-    let count = |state| doctor.checks.iter().filter(|check| check.state == state).count();
-    let mut out = doctor.host.name.clone();
+fn headline(page: &mut Page, doctor: &Doctor) {
+    page.ink(Ink::Bold, &doctor.host.name);
     if let Some(kernel) = &doctor.host.kernel {
-        _ = write!(out, "  Linux {kernel}");
+        page.put(&format!("  Linux {kernel}"));
     }
     if let Some(machine) = &doctor.host.machine {
-        _ = write!(out, " {machine}");
+        page.put(&format!(" {machine}"));
     }
-    _ = write!(out, ": {} ok", count(CheckState::Ok));
+    let count = |state| doctor.checks.iter().filter(|check| check.state == state).count();
+    page.put(&format!(": {} ok", count(CheckState::Ok)));
     for (state, word) in [(CheckState::Missing, "missing"), (CheckState::Unknown, "unknown")] {
         let number = count(state);
         if number > 0 {
-            _ = write!(out, ", {number} {word}");
+            page.put(&format!(", {number} {word}"));
         }
     }
-    out.push('\n');
+    page.put("\n");
     for check in doctor.blocking() {
-        _ = writeln!(out, "{} cannot work without {}", check.needed_for.join(", "), check.name);
+        page.ink(Ink::Red, &format!("{} cannot work without {}\n", check.needed_for.join(", "), check.name));
     }
-    out.push('\n');
-    out
+    page.put("\n");
 }
 
 /// Those with one remedy stand together, with the remedy below the last.
-fn gaps<'a>(out: &mut String, checks: impl Iterator<Item = &'a Check>, width: usize) {
+fn gaps<'a>(page: &mut Page, checks: impl Iterator<Item = &'a Check>, width: usize) {
     let mut groups: Vec<(&str, Vec<&Check>)> = Vec::new();
     for check in checks {
         let remedy = check.remedy.as_deref().unwrap_or_default();
@@ -65,28 +65,31 @@ fn gaps<'a>(out: &mut String, checks: impl Iterator<Item = &'a Check>, width: us
     }
     for (remedy, group) in groups {
         for check in group {
-            gap(out, check, width);
+            gap(page, check, width);
         }
         if !remedy.is_empty() {
-            _ = writeln!(out, "         {:width$}  remedy: {remedy}", "");
+            page.line(&format!("         {:width$}  remedy: {remedy}", ""));
         }
     }
 }
 
-fn gap(out: &mut String, check: &Check, width: usize) {
-    let word = if check.state == CheckState::Missing { "MISSING" } else { "UNKNOWN" };
-    _ = write!(out, "{word}  {:width$}  {}", check.name, check.detail);
+fn gap(page: &mut Page, check: &Check, width: usize) {
+    let (word, ink) =
+        if check.state == CheckState::Missing { ("MISSING", Ink::Red) } else { ("UNKNOWN", Ink::Yellow) };
+    page.ink(ink, word).put(&format!("  {:width$}  {}", check.name, check.detail));
     if !check.needed_for.is_empty() {
-        _ = write!(out, " (for {})", check.needed_for.join(", "));
+        page.put(&format!(" (for {})", check.needed_for.join(", ")));
     }
-    out.push('\n');
+    page.put("\n");
 }
 
-fn next(doctor: &Doctor) -> &'static str {
+fn next(page: &mut Page, doctor: &Doctor) {
+    page.put("\n");
     if doctor.blocking().next().is_some() {
-        "Next   the remedies above, then hostdiag doctor again"
+        page.ink(Ink::Bold, "Next   ").line("the remedies above, then hostdiag doctor again");
     } else {
-        "Nothing is missing that hostdiag offload cannot do without.\nNext   hostdiag offload"
+        page.line("Nothing is missing that hostdiag offload cannot do without.");
+        page.ink(Ink::Bold, "Next   ").line("hostdiag offload");
     }
 }
 
@@ -127,7 +130,7 @@ mod tests {
             \x20            remedy: do this\n\n\
             ok       a   why\n\n\
             Next   the remedies above, then hostdiag doctor again\n";
-        assert_eq!(text(&sample(checks)), expected);
+        assert_eq!(text(&sample(checks), Style::default()), expected);
     }
 
     #[test]

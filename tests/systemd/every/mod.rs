@@ -1,2 +1,3 @@
 mod managers;
 mod networkd;
+mod offload;

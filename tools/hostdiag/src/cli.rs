@@ -54,7 +54,7 @@ fn run(cli: Cli) -> Result<Status> {
     match cli.command {
         None => cmd::symptoms::run(),
         Some(Command::Offload(args)) => cmd::offload::run(&args, look),
-        Some(Command::Doctor(args)) => cmd::doctor::run(&args),
+        Some(Command::Doctor(args)) => cmd::doctor::run(&args, look),
         Some(Command::Explain(args)) => cmd::explain::run(&args),
         Some(Command::Man(args)) => cmd::man::run(&args),
         Some(Command::Completions(args)) => cmd::completions::run(&args),

@@ -7,8 +7,10 @@
 pub mod audit;
 pub mod doctor;
 pub mod features;
+pub mod glob;
 pub mod host;
 pub mod matrix;
+pub mod names;
 pub mod offload;
 pub mod recording;
 pub mod stack;

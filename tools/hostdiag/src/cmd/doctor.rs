@@ -18,7 +18,7 @@ use hostdiag_model::{Doctor, doctor};
 use crate::fail::Status;
 use crate::kernel::facts::Facts;
 use crate::kernel::plan::plan;
-use crate::output;
+use crate::output::{self, Look};
 
 /// Show what this kernel and this user can do, and what provides the rest.
 ///
@@ -46,7 +46,7 @@ pub enum Format {
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(args: &Args) -> Result<Status> {
+pub fn run(args: &Args, look: Look) -> Result<Status> {
     let facts = Facts::gather();
     let doctor = Doctor {
         schema: doctor::SCHEMA.into(),
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<Status> {
         leftovers: facts.leftovers,
     };
     let text = match args.format {
-        Format::Text => hostdiag_report::doctor::text(&doctor),
+        Format::Text => hostdiag_report::doctor::text(&doctor, look.style()),
         Format::Json => hostdiag_report::doctor::json(&doctor)?,
     };
     output::write(|out| out.write_all(text.as_bytes()))?;
