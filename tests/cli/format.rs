@@ -129,7 +129,9 @@ fn recordings_are_as_documented() {
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<Line> = text
             .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            })
             .collect();
         let Some(Line::Header { schema, version, .. }) = lines.first() else { panic!("no header first") };
         assert_eq!((schema.as_str(), *version), ("hostdiag.recording", 1));
@@ -139,7 +141,8 @@ fn recordings_are_as_documented() {
         assert_eq!(*crc32, format!("{:08x}", crc(&text.as_bytes()[..before])));
         for line in &lines {
             let Line::Offload { namespaces, .. } = line else { continue };
-            let features = namespaces.iter().flat_map(|n| &n.devices).filter_map(|device| device.features.as_ref());
+            let features =
+                namespaces.iter().flat_map(|n| &n.devices).filter_map(|device| device.features.as_ref());
             assert!(features.flatten().all(|(_, state)| STATES.contains(&state.as_str())));
         }
     }

@@ -11,7 +11,9 @@ use crate::root;
 const COMMANDS: [&str; 5] = ["", " --notes --all", " --matrix", " --format ethtool", " --strict"];
 
 fn names(folder: &str, ending: &str) -> BTreeSet<String> {
-    let files = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files = fs::read_dir(root().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     files.filter_map(|name| name.strip_suffix(ending).map(str::to_owned)).collect()
 }
 
@@ -38,7 +40,10 @@ fn json_of_a_recording_is_that_recording() {
             .output()
             .unwrap();
         let same = |bytes: &[u8]| Recording::read(&mut &*bytes).unwrap();
-        assert!(same(&output.stdout) == same(&fs::read(&path).unwrap()), "{name}: judged otherwise than when recorded");
+        assert!(
+            same(&output.stdout) == same(&fs::read(&path).unwrap()),
+            "{name}: judged otherwise than when recorded"
+        );
     }
 }
 

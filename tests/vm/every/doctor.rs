@@ -62,3 +62,30 @@ fn doctor_removes_what_a_killed_run_left_and_nothing_else() {
     assert!(!left.contains("hostdiag_4194305"), "{left}");
     assert!(left.contains("others/event") && left.contains(&living), "{left}");
 }
+
+#[test]
+fn doctor_agrees_with_the_role() {
+    let doctor = doctor();
+    let state = |name: &str| match doctor.checks.iter().find(|check| check.name == name) {
+        Some(check) => check.state,
+        None => panic!("no check {name}: {doctor:#?}"),
+    };
+    let role = std::env::var("HOSTDIAG_ROLE").unwrap();
+    let multi = matches!(role.as_str(), "stable" | "newest");
+    let expected = if multi { CheckState::Ok } else { CheckState::Missing };
+    for name in ["kprobe.multi", "kprobe.session"] {
+        assert_eq!(state(name), expected, "{name}: {doctor:#?}");
+    }
+    for name in ["machine", "rtnetlink", "features-api", "btf", "fentry", "kprobe", "bpf-iterator", "tracefs"]
+    {
+        assert_eq!(state(name), CheckState::Ok, "{name}: {doctor:#?}");
+    }
+}
+
+#[test]
+fn doctor_leaves_nothing_attached() {
+    let programs = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = (programs(), std::fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap());
+    doctor();
+    assert_eq!((programs(), std::fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap()), before);
+}
