@@ -18,7 +18,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Colours in text.
-    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN", display_order = 900)]
     pub color: Color,
 }
 
