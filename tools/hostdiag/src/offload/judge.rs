@@ -365,3 +365,7 @@ impl<'a> Judge<'a> {
 fn undecided() -> Loss {
     Loss::new(Verdict::StuckOrLimit, Reason::VlanFeaturesUnknown, Repair::Recompute)
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;
