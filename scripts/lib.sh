@@ -27,10 +27,10 @@ need() {
     ((EUID == 0)) || command -v sudo >/dev/null ||
         die "missing: ${missing[*]}; there is no sudo here, as root run: ${install[*]}"
     say "installing what is missing: ${missing[*]}"
-    as_root "${install[@]}" 2>/dev/null && return
+    as_root "${install[@]}" >/dev/null 2>&1 && return
     # The package lists were never fetched, or are too old.
-    as_root apt-get -qq update || die "cannot read the package lists: apt-get update failed"
-    as_root "${install[@]}" || die "cannot install ${missing[*]}; the command was: ${install[*]}"
+    silently as_root apt-get -qq update || die "cannot read the package lists: apt-get update failed"
+    silently as_root "${install[@]}" || die "cannot install ${missing[*]}; the command was: ${install[*]}"
 }
 
 is_there() {
@@ -40,13 +40,21 @@ is_there() {
     esac
 }
 
-# What apt prints is no script's result.
 as_root() {
     if ((EUID == 0)); then
-        DEBIAN_FRONTEND=noninteractive "$@" >&2
+        DEBIAN_FRONTEND=noninteractive "$@"
     else
-        sudo DEBIAN_FRONTEND=noninteractive "$@" >&2
+        sudo DEBIAN_FRONTEND=noninteractive "$@"
     fi
+}
+
+# Shows what a command says only where it fails.
+silently() {
+    local said
+    said=$("$@" 2>&1) || {
+        printf '%s\n' "$said" >&2
+        return 1
+    }
 }
 
 # What building needs: a compiler for the BPF programs, one for libbpf, which
