@@ -1,5 +1,8 @@
 # shellcheck shell=bash
-# Sourced: builds what runs in the guests, and the initramfs that holds it.
+# shellcheck source=scripts/vm/lib.sh
+# Sourced after lib.sh: builds what runs in a guest, puts it into an initramfs,
+# boots it and says how it went.
+# shellcheck disable=SC2154 # lab and root are lib.sh's
 
 # build_for_guest TARGET sets tests and program to the static test binary of the
 # test target and the hostdiag program, as cargo itself names their paths,
@@ -36,17 +39,41 @@ skips() {
     done
 }
 
+# What guest-init and guest-tests are told, and the tests themselves.
 guest_env() {
     printf 'export HOSTDIAG_ROLE=%s HOSTDIAG_BIN=/usr/bin/hostdiag RUST_BACKTRACE=1\n' "$1"
     printf "HOSTDIAG_GUEST_DRIVERS='%s'\n" "virtio_pci virtio_net vmxnet3 $(role_lines module "$1" | xargs)"
     printf "export HOSTDIAG_GUEST_SKIP='%s' HOSTDIAG_GUEST_TESTS='%s'\n" "$(skips "$1")" "$2"
+    printf 'HOSTDIAG_GUEST_SHELL=%s\n' "${HOSTDIAG_GUEST_SHELL:-}"
 }
 
-# guest ROLE KERNEL OUT SCRIPT TESTS [ENV_LINE]: the initramfs OUT/initramfs that
-# runs SCRIPT.
-guest() {
-    { guest_env "$1" "$5" && echo "${6:-HOSTDIAG_GUEST_SHELL=}"; } >"$3/env"
-    "$lab/initramfs" "$1" "$2" "$3/initramfs" "$lab/guest-init=/init" "$3/env=/guest.env" \
-        "$4=/run-me" "$tests=/usr/bin/vm-tests" "$program=/usr/bin/hostdiag" \
-        "$xdp=/lib/hostdiag/xdp_pass.o"
+# pack ROLE KERNEL OUT INIT SCRIPT TESTS: OUT/initramfs, whose INIT runs SCRIPT.
+pack() {
+    guest_env "$1" "$6" >"$3/env"
+    "$lab/initramfs" "$1" "$2" "$3/initramfs" "$4=/init" "$lab/guest-verdict=/guest-verdict" \
+        "$3/env=/guest.env" "$5=/run-me" "$tests=/usr/bin/vm-tests" "$program=/usr/bin/hostdiag" \
+        "$xdp=/lib/hostdiag/xdp_pass.o" "${extra[@]}"
+}
+
+# What one kind of guest has beside the others: files of its initramfs, options
+# of QEMU.
+extra=()
+qemu_options=()
+
+# run_guest ROLE NAME INIT SCRIPT TESTS: prints the verdict, and on failure all
+# that the guest said; keeps that in target/vm/NAME.
+run_guest() {
+    local role=$1 name=$2 kernel out=$root/target/vm/$2 started=$SECONDS status=0
+    rm -rf "$out"
+    mkdir -p "$out"
+    kernel=$("$lab/fetch" "$role") || return 1
+    pack "$role" "$kernel" "$out" "$3" "$4" "$5" || return 1
+    "$lab/boot" "$role" "$kernel" "$out/initramfs" "$out" "${qemu_options[@]}" || status=1
+    rm -f "$out/initramfs"
+    if ((status)); then
+        sed "s/^/$name console| /" "$out/console"
+        sed "s/^/$name output| /" "$out/output"
+    fi
+    say "$name: $(<"$out/verdict") in $((SECONDS - started)) s on $(<"$kernel/release")"
+    return $status
 }

@@ -2,5 +2,6 @@
 //! change nothing outside a network namespace of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod doctor;
 mod netns;
 mod vlan_features;

@@ -3,16 +3,17 @@
 pub mod ethtool;
 pub mod finding;
 pub mod matrix;
+mod next;
 mod topology;
 pub mod words;
 
 use std::collections::BTreeSet;
 
-use hostdiag_model::audit::{Entry, Repair, Verdict};
+use hostdiag_model::audit::{Entry, Repair};
 use hostdiag_model::stack::Stack;
 use hostdiag_model::{Audit, Namespace, OffloadData, Recording};
 
-use crate::page::{Ink, Page, Style, count, harmless};
+use crate::page::{Ink, Page, Style, count};
 
 /// Without `all` pictures of stacks end here.
 const MAX_PICTURE: usize = 24;
@@ -47,7 +48,7 @@ pub fn text(recording: &Recording, data: &OffloadData, audit: &Audit, options: O
 
 fn head(page: &mut Page, recording: &Recording, data: &OffloadData) {
     let host = &recording.host;
-    let devices: usize = data.namespaces.iter().map(|namespace| namespace.devices.len()).sum();
+    let devices = judged(data);
     let stacks: usize =
         data.namespaces.iter().map(|namespace| topology::stacks(&Stack::new(namespace))).sum();
     page.ink(Ink::Bold, &host.name);
@@ -97,7 +98,7 @@ fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options)
     page.put("\n");
     let findings: Vec<&Entry> = audit.findings().collect();
     let bad: BTreeSet<_> = findings.iter().map(|entry| (&entry.netns, &entry.device)).collect();
-    let judged: usize = data.namespaces.iter().map(|namespace| namespace.devices.len()).sum();
+    let judged = judged(data);
     if findings.is_empty() {
         page.ink(Ink::Green, "No offload is lost.").put(&format!(" {}", count(judged, "device")));
     } else {
@@ -114,6 +115,12 @@ fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options)
     for expired in &audit.expired {
         page.ink(Ink::Yellow, "expired  ").line(&format!("accept rule {expired} no longer holds"));
     }
+}
+
+/// Devices that count: all but loopback, which has nothing to lose.
+fn judged(data: &OffloadData) -> usize {
+    let devices = data.namespaces.iter().flat_map(|namespace| &namespace.devices);
+    devices.filter(|device| !device.link.as_ref().is_some_and(|link| link.loopback)).count()
 }
 
 /// How many of the findings can be repaired, and by what.
@@ -144,36 +151,8 @@ fn after(page: &mut Page, recording: &Recording, data: &OffloadData, audit: &Aud
              ip -d -j link > links.json, --links links.json tells where the features were lost.",
         );
     }
-    for command in commands(&findings) {
+    for command in next::steps(&findings) {
         page.ink(Ink::Bold, "Next   ").line(&command);
     }
     page.ink(Ink::Bold, "Why    ").line(&format!("hostdiag explain {}", first.verdict.as_str()));
-}
-
-/// Commands that repair, at most three: lower devices first, as the entries are.
-fn commands(findings: &[&Entry]) -> Vec<String> {
-    let mut devices: Vec<&str> = Vec::new();
-    let set = findings.iter().filter(|entry| entry.repair == Repair::Set && entry.netns.is_none());
-    for entry in set.clone() {
-        if !devices.contains(&entry.device.as_str()) {
-            devices.push(&entry.device);
-        }
-    }
-    let more = devices.len().saturating_sub(3);
-    let command = |device: &&str| {
-        let features = set.clone().filter(|entry| entry.device == **device);
-        let wishes: Vec<String> = features.map(|entry| format!("{} on", entry.feature)).collect();
-        format!("ethtool -K {} {}", harmless(device), wishes.join(" "))
-    };
-    let mut all: Vec<String> = devices.iter().take(3).map(command).collect();
-    all.extend((more > 0).then(|| format!("and the same on {}", count(more, "more device"))));
-    let recreate = findings.iter().find_map(|entry| match &entry.repair {
-        Repair::Recreate { device } => Some(format!("delete {device} and create it anew")),
-        _ => None,
-    });
-    all.extend(recreate);
-    if all.is_empty() && findings.iter().any(|entry| entry.verdict == Verdict::StuckOrLimit) {
-        all.push("as root hostdiag can tell stuck from a limit of the driver".to_owned());
-    }
-    all
 }

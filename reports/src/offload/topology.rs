@@ -52,14 +52,40 @@ impl Picture<'_> {
         let mut lines = Vec::new();
         // Without a bottom the layers form a cycle, as only a file can say.
         let roots = if bottom.is_empty() { component } else { &bottom };
-        for root in roots {
-            if self.drawn.contains(root) {
+        // Those with something below them that is drawn first stand in front of
+        // a master that other ports of it only point to.
+        let (deep, plain): (Vec<Position>, Vec<Position>) = roots
+            .iter()
+            .partition(|root| self.common_master(**root).is_some() || !self.is_plain_port(**root));
+        for root in deep {
+            if self.drawn.contains(&root) {
                 continue;
             }
-            lines.extend(match self.common_master(*root) {
+            lines.extend(match self.common_master(root) {
                 Some(master) => self.ports(master),
-                None => self.tree(*root, 0),
+                None => self.tree(root, 0),
             });
+        }
+        lines.extend(self.other_ports(plain));
+        lines
+    }
+
+    /// A device with nothing below it and nothing on it but its master.
+    fn is_plain_port(&self, at: Position) -> bool {
+        self.stack.lowers(at).is_empty() && matches!(self.stack.uppers(at), [_])
+    }
+
+    /// The ports that could not stand in front of their master, alike ones on
+    /// one line.
+    fn other_ports(&mut self, ports: Vec<Position>) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut masters: Vec<Position> =
+            ports.iter().filter_map(|at| self.stack.uppers(*at).first()).copied().collect();
+        masters.dedup();
+        for master in masters {
+            let of_it = ports.iter().copied().filter(|at| self.stack.uppers(*at) == [master]).collect();
+            let labels: Vec<String> = self.fold(of_it).iter().map(|group| self.label(group)).collect();
+            lines.extend(join(labels, vec![self.tree(master, 0)]));
         }
         lines
     }
@@ -151,8 +177,8 @@ impl Picture<'_> {
         let mut words = vec![harmless(&words::devices(&names))];
         if let Some(link) = self.stack.link(first) {
             // A VLAN or bond says what it is by its id or mode.
-            let vlan = link.vlan_id.map(|id| format!("vlan {id}"));
-            let kind = link.mode.clone().or(vlan).or(link.kind.clone()).or(link.driver.clone());
+            let kind =
+                if group.len() == 1 { self.kind(first) } else { link.kind.clone().or(link.driver.clone()) };
             words.extend(kind.map(|kind| harmless(&kind)));
             words.extend(
                 (link.kind.is_none() || !link.up).then(|| if link.up { "up" } else { "down" }.to_owned()),
@@ -162,6 +188,16 @@ impl Picture<'_> {
             words.extend((group.len() == 1).then_some(addresses).into_iter().flatten());
         }
         words.join("  ")
+    }
+
+    /// What a device is, where its name does not say so already.
+    fn kind(&self, at: Position) -> Option<String> {
+        let link = self.stack.link(at)?;
+        match link.vlan_id {
+            Some(id) if self.stack.name(at).contains(&id.to_string()) => None,
+            Some(id) => Some(format!("vlan {id}")),
+            None => link.mode.clone().or(link.kind.clone()).or(link.driver.clone()),
+        }
     }
 
     /// What a device lies on, or is paired with, outside of this picture.

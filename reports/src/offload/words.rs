@@ -60,6 +60,7 @@ pub fn why(entry: &Entry) -> String {
         Reason::Mtu { device, mtu } => format!("wanted; the driver of {device} refuses it at MTU {mtu}"),
         Reason::Xdp { device } => format!("an XDP program on {device} takes it away"),
         Reason::DriverRefuses => "wanted; the driver refuses it, or the kernel missed a recompute".to_owned(),
+        Reason::HolderDecides => "the process that holds the device (a virtual machine, a VPN) did not ask for it".to_owned(),
         Reason::NotSupported => "the device cannot do it".to_owned(),
         Reason::Quirk { driver, problem, reference } => format!("{driver}: {problem} ({reference})"),
         Reason::LroSuppressed { by } => format!("the kernel switches LRO off below {}", list(by)),
@@ -71,7 +72,7 @@ pub fn why(entry: &Entry) -> String {
 pub fn repair(entry: &Entry) -> Option<String> {
     match &entry.repair {
         Repair::Recompute => Some(
-            "a recompute; ethtool -K does none while the wish stays the same, so switch it off and on again"
+            "a recompute; ethtool -K of the feature itself does none, since it is already asked for"
                 .to_owned(),
         ),
         Repair::Recreate { device } => {
@@ -80,6 +81,15 @@ pub fn repair(entry: &Entry) -> Option<String> {
         Repair::Below { devices } => Some(format!("at {}", list(devices))),
         Repair::ByHand | Repair::Set | Repair::None => None,
     }
+}
+
+/// A name as a shell takes it: an interface name may hold what a shell obeys.
+pub fn shell(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:@".contains(c);
+    if !name.is_empty() && name.chars().all(plain) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', "'\\''"))
 }
 
 /// `a, b, c and 7 more`.
@@ -127,5 +137,25 @@ pub fn devices(names: &[&str]) -> String {
         [one] => (*one).to_owned(),
         [first, second] => format!("{first}, {second}"),
         [first, rest @ ..] => format!("{first} and {}", count(rest.len(), "more device")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_shell_would_obey_are_quoted() {
+        assert_eq!(shell("bond0.10"), "bond0.10");
+        assert_eq!(shell("$(reboot)"), "'$(reboot)'");
+        assert_eq!(shell("a'b"), "'a'\\''b'");
+    }
+
+    #[test]
+    fn connections_need_a_restart_before_4_17() {
+        assert!(restart("4.9.43-cloudflare").starts_with("After"));
+        assert!(restart("4.16.0").starts_with("After"));
+        assert!(restart("4.17.0-rc1").starts_with("No service"));
+        assert!(restart("6.12.117+deb12-cloud-amd64").starts_with("No service"));
     }
 }

@@ -1,5 +1,8 @@
+mod doctor;
 mod links;
 mod offload;
 mod offload_intent;
+mod offload_lro;
+mod offload_refused;
 mod role_facts;
 mod stack;

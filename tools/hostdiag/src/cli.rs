@@ -18,7 +18,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Colours in text.
-    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN")]
+    #[arg(long, value_enum, global = true, default_value_t, value_name = "WHEN", display_order = 900)]
     pub color: Color,
 }
 
@@ -31,6 +31,10 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 #[allow(missing_docs, reason = "each is described by its arguments, where clap reads it")]
 pub enum Command {
     Offload(cmd::offload::Args),
+    Doctor(cmd::doctor::Args),
+    Explain(cmd::explain::Args),
+    Man(cmd::man::Args),
+    Completions(cmd::completions::Args),
 }
 
 /// Parses the command line, runs it, reports how it ended.
@@ -50,6 +54,10 @@ fn run(cli: Cli) -> Result<Status> {
     match cli.command {
         None => cmd::symptoms::run(),
         Some(Command::Offload(args)) => cmd::offload::run(&args, look),
+        Some(Command::Doctor(args)) => cmd::doctor::run(&args, look),
+        Some(Command::Explain(args)) => cmd::explain::run(&args),
+        Some(Command::Man(args)) => cmd::man::run(&args),
+        Some(Command::Completions(args)) => cmd::completions::run(&args),
     }
 }
 

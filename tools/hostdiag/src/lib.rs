@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod net;
 pub mod offload;
 pub mod output;
+pub mod pages;
 pub mod probe;
 #[allow(unsafe_code, reason = "the only hand-written unsafe code")]
 pub mod sys;

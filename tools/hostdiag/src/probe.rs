@@ -9,6 +9,7 @@ use libbpf_rs::PrintLevel;
 use crate::fail::{Code, Failure};
 use crate::kernel::caps::{Capabilities, Capability};
 
+pub mod doctor;
 pub mod vlan_features;
 
 /// The kernel's own types: without this file nothing of ours loads.

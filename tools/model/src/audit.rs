@@ -191,6 +191,9 @@ pub enum Reason {
     },
     /// The driver refuses it and does not say why.
     DriverRefuses,
+    /// The process that holds this tun or tap device did not ask for it
+    /// (drivers/net/tun.c, `TUNSETOFFLOAD`).
+    HolderDecides,
     /// The device has no such feature.
     NotSupported,
     /// A known fault.

@@ -5,14 +5,18 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod doctor;
 pub mod features;
+pub mod glob;
 pub mod host;
 pub mod matrix;
+pub mod names;
 pub mod offload;
 pub mod recording;
 pub mod stack;
 
 pub use audit::Audit;
+pub use doctor::{Check, CheckState, Doctor};
 pub use features::{FeatureName, FeatureState, Features};
 pub use host::Host;
 pub use offload::{Device, Link, Namespace, OffloadData};

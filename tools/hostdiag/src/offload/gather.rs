@@ -119,9 +119,10 @@ fn by_index(devices: &mut [Device]) -> HashMap<u32, &mut Device> {
     devices.iter_mut().filter_map(|device| Some((device.link.as_ref()?.ifindex, device))).collect()
 }
 
-/// The lines below the two of the heading: `  eth0: 1234 …`.
+/// Of the thread, whose namespace may be another than that of the process. The
+/// lines below the two of the heading: `  eth0: 1234 …`.
 fn names_of_proc() -> io::Result<Vec<String>> {
-    let text = std::fs::read_to_string("/proc/net/dev")?;
+    let text = std::fs::read_to_string("/proc/thread-self/net/dev")?;
     Ok(text.lines().skip(2).filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect())
 }
 

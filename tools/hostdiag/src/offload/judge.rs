@@ -167,7 +167,7 @@ impl<'a> Judge<'a> {
         let lowers = self.stack.lowers(at);
         Some(match role {
             Role::Physical => self.refused(at),
-            Role::Veth | Role::Software => self.xdp(at).unwrap_or_else(undecided),
+            Role::Veth | Role::Software => self.xdp(at).unwrap_or_else(|| self.software(at)),
             Role::Unknown => undecided(),
             _ if lowers.is_empty() && !role.has_ports() => undecided(),
             _ if !lowers.iter().any(|below| self.offers(*below, row.name)) => self.below(at, row, depth),
@@ -183,6 +183,8 @@ impl<'a> Judge<'a> {
             return None;
         }
         match self.stack.role(at) {
+            // Few cards segment with ECN in hardware, and nobody misses it.
+            Role::Physical if row.name == "tx-tcp-ecn-segmentation" => None,
             Role::Physical => Some(Loss::new(Verdict::Fixed, Reason::NotSupported, Repair::None)),
             Role::Veth => self.xdp(at),
             _ => None,
@@ -306,6 +308,14 @@ impl<'a> Judge<'a> {
         self.xdp(at)
             .or(jumbo)
             .unwrap_or_else(|| Loss::new(Verdict::StuckOrLimit, Reason::DriverRefuses, Repair::ByHand))
+    }
+
+    /// A software device with nothing below it: its driver decides, or whoever
+    /// holds it.
+    fn software(&self, at: Position) -> Loss {
+        let tun = self.stack.link(at).is_some_and(|link| link.kind.as_deref() == Some("tun"));
+        let reason = if tun { Reason::HolderDecides } else { Reason::DriverRefuses };
+        Loss::new(Verdict::DriverLimit, reason, Repair::None)
     }
 
     /// An XDP program on a device or its veth peer, which takes segmentation

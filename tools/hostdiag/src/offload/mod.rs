@@ -2,12 +2,12 @@
 
 pub mod from;
 pub mod gather;
-pub mod glob;
+
 pub mod intent;
 pub mod judge;
 pub mod links;
 pub mod live;
-pub mod names;
+
 pub mod offer;
 pub mod policy;
 pub mod quirk;
@@ -15,3 +15,6 @@ pub mod rules;
 pub mod select;
 pub mod text;
 pub mod watch;
+
+// Where the readers of configuration and policy look for them.
+use hostdiag_model::{glob, names};

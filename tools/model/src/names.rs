@@ -3,7 +3,7 @@
 //! Sources: `netdev_features_strings` of net/ethtool/common.c (Linux 4.4 to
 //! 7.2, the union) and `off_flag_def` of ethtool's common.c.
 
-use super::glob;
+use crate::glob;
 
 /// A word of ethtool for one or more features of the kernel.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,161 @@
+//! The recording's format as its documentation says, read by a reader that
+//! shares nothing with the one of hostdiag and takes no field it does not know.
+#![allow(dead_code, reason = "fields are there to be read, not used")]
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde::Deserialize;
+
+use crate::root;
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum Line {
+    Header { schema: String, version: u32, tool: String, command: String, host: Host, started_ms: u64 },
+    Offload { namespaces: Vec<Namespace>, intents: Option<Vec<Intent>> },
+    Audit { entries: Vec<Entry>, expired: Option<Vec<String>> },
+    Loss { what: String, count: u64 },
+    End { elapsed_ms: u64, lines: usize, crc32: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Host {
+    name: String,
+    kernel: Option<String>,
+    machine: Option<String>,
+    os: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Namespace {
+    name: Option<String>,
+    source: String,
+    forwarding: Option<bool>,
+    devices: Vec<Device>,
+    problems: Option<Vec<Problem>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Problem {
+    subject: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Device {
+    name: String,
+    link: Option<Link>,
+    features: Option<BTreeMap<String, String>>,
+    vlan_features: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    ifindex: u32,
+    kind: Option<String>,
+    driver: Option<String>,
+    bus: Option<String>,
+    loopback: Option<bool>,
+    up: bool,
+    mtu: u32,
+    mac: Option<String>,
+    altnames: Option<Vec<String>>,
+    master: Option<u32>,
+    port_kind: Option<String>,
+    lower: Option<u32>,
+    lower_netnsid: Option<i32>,
+    lower_netns: Option<String>,
+    vlan_id: Option<u16>,
+    vlan_protocol: Option<String>,
+    mode: Option<String>,
+    xdp: Option<bool>,
+    gso_max_size: Option<u32>,
+    gso_max_segs: Option<u32>,
+    addresses: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Intent {
+    device: String,
+    features: Vec<String>,
+    on: bool,
+    file: String,
+    line: u32,
+    text: String,
+    manager: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    netns: Option<String>,
+    device: String,
+    feature: String,
+    state: String,
+    verdict: String,
+    finding: bool,
+    reason: BTreeMap<String, serde_json::Value>,
+    lost_at: Option<Vec<String>>,
+    on_in: Option<Vec<String>>,
+    takes_down: Option<Vec<String>>,
+    repair: BTreeMap<String, serde_json::Value>,
+    asked_by: Option<Vec<Intent>>,
+    accepted: Option<Accepted>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accepted {
+    reason: String,
+    until: Option<String>,
+}
+
+const STATES: [&str; 6] =
+    ["on", "off", "on [fixed]", "off [fixed]", "off [requested on]", "on [requested off]"];
+
+#[test]
+fn recordings_are_as_documented() {
+    for entry in fs::read_dir(root().join("tests/recordings")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "hd") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<Line> = text
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+            })
+            .collect();
+        let Some(Line::Header { schema, version, .. }) = lines.first() else { panic!("no header first") };
+        assert_eq!((schema.as_str(), *version), ("hostdiag.recording", 1));
+        let Some(Line::End { lines: count, crc32, .. }) = lines.last() else { panic!("no end last") };
+        assert_eq!(*count, lines.len() - 1);
+        let before = text[..text.len() - 1].rfind('\n').unwrap() + 1;
+        assert_eq!(*crc32, format!("{:08x}", crc(&text.as_bytes()[..before])));
+        for line in &lines {
+            let Line::Offload { namespaces, .. } = line else { continue };
+            let features =
+                namespaces.iter().flat_map(|n| &n.devices).filter_map(|device| device.features.as_ref());
+            assert!(features.flatten().all(|(_, state)| STATES.contains(&state.as_str())));
+        }
+    }
+}
+
+/// CRC-32 (IEEE 802.3), bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}

@@ -1,0 +1,3 @@
+mod managers;
+mod networkd;
+mod offload;

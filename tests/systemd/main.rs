@@ -1,0 +1,12 @@
+//! Tests that need a real systemd, udev, ifupdown or NetworkManager:
+//! `scripts/vm/systemd ROLE|all [TEST...]`. They run as root in a guest of their
+//! own, one after the other, and clean up what they configure.
+//!
+//! `files/` is in the guest from boot on; `config` is for what a test adds.
+#[cfg(test)]
+mod config;
+#[cfg(test)]
+mod every;
+#[cfg(test)]
+#[path = "../lab/mod.rs"]
+mod lab;

@@ -1,0 +1,66 @@
+//! Which ways to attach work on this kernel, by attaching. Neither a kernel
+//! version nor a name in BTF nor a program that loads tells: a kernel without
+//! CONFIG_FPROBE has all of kprobe.multi's names and loads its programs, and a
+//! locked-down one has fentry's.
+
+use std::mem::MaybeUninit;
+
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
+
+use self::skel::DoctorSkelBuilder;
+use super::quietly;
+use crate::kernel::facts::{Attempt, Mechanism};
+
+#[allow(
+    unsafe_code,
+    clippy::all,
+    clippy::restriction,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "generated"
+)]
+mod skel {
+    include!(concat!(env!("OUT_DIR"), "/doctor.skel.rs"));
+}
+
+/// Loads and attaches the program of this mechanism and detaches it again.
+pub fn attempt(mechanism: Mechanism) -> Attempt {
+    let (result, _) = quietly(|| attach(mechanism.program()));
+    match result {
+        Ok(()) => Attempt::Works,
+        Err(error) => Attempt::Refused(reason(&format!("{error:#}")).into()),
+    }
+}
+
+/// The error without the number, and without what was attempted where the kernel
+/// gave a reason: `failed to attach BPF program: Operation not supported (os error 95)`.
+fn reason(error: &str) -> &str {
+    let text = error.split(" (os error").next().unwrap_or(error);
+    text.rsplit(": ").next().unwrap_or(text)
+}
+
+fn attach(program: &str) -> libbpf_rs::Result<()> {
+    let mut storage = MaybeUninit::uninit();
+    let mut open = DoctorSkelBuilder::default().open(&mut storage)?;
+    for mut other in open.open_object_mut().progs_mut() {
+        let chosen = other.name() == program;
+        other.set_autoload(chosen);
+    }
+    let skel = open.load()?;
+    let found = skel.object().progs_mut().find(|loaded| loaded.name() == program);
+    // Dropping the link detaches it.
+    found.map_or(Ok(()), |program| program.attach().map(drop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn the_kernels_reason_is_kept() {
+        let error = "failed to attach BPF program: Operation not supported (os error 95)";
+        assert_eq!(reason(error), "Operation not supported");
+        assert_eq!(reason("no such program"), "no such program");
+    }
+}
