@@ -222,6 +222,9 @@ impl Block {
             let Some(group) = &mut self.group else {
                 return Err(line.error("indented, but no group above it", SAVE_AGAIN));
             };
+            if names::ALIASES.iter().any(|alias| alias.long == name) {
+                return Err(line.error("a heading where a member of a group belongs", SAVE_AGAIN));
+            }
             group.members += 1;
             return self.push(line, name, state);
         }

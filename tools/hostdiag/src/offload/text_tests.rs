@@ -178,6 +178,15 @@ fn feature_set() -> impl Strategy<Value = BTreeMap<String, FeatureState>> {
     })
 }
 
+#[test]
+fn a_heading_is_no_member_of_a_group() {
+    // Found by fuzzing: a line that lost its line end and gained blanks.
+    let text =
+        SMALL.replace("\ttx-scatter-gather: on\n", "\ttx-scatter-gather: on\n\ttx-vlan-offload: off\n");
+    let error = parse(&text).unwrap_err();
+    assert_eq!((error.line, error.why), (5, "a heading where a member of a group belongs"));
+}
+
 proptest! {
     #[test]
     fn what_is_rendered_is_read_back(
