@@ -302,7 +302,7 @@ fn split(line: Line<'_>, unfinished: bool) -> Result<(&str, FeatureState), TextE
         return Err(line.error(why, SAVE_AGAIN));
     };
     let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if name.is_empty() || name.len() > MAX_FEATURE_NAME || name.contains(odd) {
+    if name.is_empty() || name.len() > MAX_FEATURE_NAME || name.starts_with('-') || name.contains(odd) {
         return Err(line.error("no feature has that name", SAVE_AGAIN));
     }
     if let Some(state) = FeatureState::parse(words.trim()) {

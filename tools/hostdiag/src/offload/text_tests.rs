@@ -179,6 +179,13 @@ fn feature_set() -> impl Strategy<Value = BTreeMap<String, FeatureState>> {
 }
 
 #[test]
+fn no_feature_begins_with_a_dash() {
+    // Found by fuzzing: not indented, it would be taken for the output of diff.
+    let text = SMALL.replace("\ttx-scatter-gather: on\n", "\ttx-scatter-gather: on\n\t-gather: on\n");
+    assert_eq!(parse(&text).unwrap_err().why, "no feature has that name");
+}
+
+#[test]
 fn a_heading_is_no_member_of_a_group() {
     // Found by fuzzing: a line that lost its line end and gained blanks.
     let text =
