@@ -230,7 +230,8 @@ impl Block {
         }
         self.end_group()?;
         let Some(alias) = names::ALIASES.iter().find(|alias| alias.long == name) else {
-            self.tail = true;
+            // A name that belongs into a group does not show that all groups are over.
+            self.tail |= !names::ALIASES.iter().any(|alias| names::covers(alias.kernel, name));
             return self.push(line, name, state);
         };
         if !self.aliases.insert(alias.long) {

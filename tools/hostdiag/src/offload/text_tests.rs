@@ -186,6 +186,13 @@ fn no_feature_begins_with_a_dash() {
 }
 
 #[test]
+fn a_feature_of_a_group_is_not_the_last_part() {
+    // Found by fuzzing: written anew it is in its group, and the text cut off.
+    let text = SMALL.replace("highdma: on\n", "tx-checksum-new: on\n");
+    assert!(parse(&text).unwrap_err().why.starts_with("the features after the groups"));
+}
+
+#[test]
 fn a_heading_is_no_member_of_a_group() {
     // Found by fuzzing: a line that lost its line end and gained blanks.
     let text =
