@@ -46,6 +46,7 @@ tier_build() {
     check "a second start calls no cargo" starts_at_once || status=1
     check "from elsewhere, by a symbolic link" starts_elsewhere || status=1
     check "tests build" cargo test --locked --workspace --no-run || status=1
+    check "fuzz targets build" scripts/fuzz --build || status=1
     return $status
 }
 
@@ -83,7 +84,7 @@ starts_elsewhere() {
 tier_unit() {
     local status=0
     need_build
-    need shellcheck:shellcheck jq:jq
+    need git:git shellcheck:shellcheck python3:python3
     check "format" cargo fmt --all --check || status=1
     check "shellcheck" shell_lints || status=1
     check "licences" scripts/licenses --check || status=1
@@ -111,6 +112,7 @@ tier_live() {
     needs_root live
     need_build
     need ip:iproute2 ethtool:ethtool
+    # One at a time: some look at what all of the kernel has loaded.
     cargo_test -p hostdiag --test live -- --test-threads=1
 }
 
