@@ -100,7 +100,7 @@ fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options)
     let bad: BTreeSet<_> = findings.iter().map(|entry| (&entry.netns, &entry.device)).collect();
     let judged = judged(data);
     if findings.is_empty() {
-        page.ink(Ink::Green, "No offload is lost.").put(&format!(" {}", count(judged, "device")));
+        page.ink(Ink::Green, "No findings.").put(&format!(" {}", count(judged, "device")));
     } else {
         let (number, devices) = (count(findings.len(), "finding"), count(bad.len(), "device"));
         page.ink(Ink::Red, &number).put(&format!(" on {devices}, {}", repairable(&findings)));

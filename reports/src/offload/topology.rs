@@ -183,7 +183,7 @@ impl Picture<'_> {
             words.extend(
                 (link.kind.is_none() || !link.up).then(|| if link.up { "up" } else { "down" }.to_owned()),
             );
-            words.extend(self.elsewhere(first));
+            words.extend(if group.len() == 1 { self.elsewhere(first) } else { None });
             let addresses = link.addresses.iter().take(2).map(|address| harmless(address));
             words.extend((group.len() == 1).then_some(addresses).into_iter().flatten());
         }

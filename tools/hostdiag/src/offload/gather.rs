@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hostdiag_model::offload::{Problem, Source};
 use hostdiag_model::{Device, FeatureName, FeatureState, Features, Link, Namespace};
+use netlink_packet_core::DecodeError;
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
 use crate::fail::{Code, Failure};
@@ -131,10 +132,22 @@ fn by_netlink(devices: &mut [Device], problems: &mut Vec<Problem>) -> io::Result
     let family = socket.family(features::FAMILY)?;
     let names: Vec<FeatureName> =
         strings::features(&mut socket, family)?.into_iter().map(Arc::from).collect();
+    merge(devices, features::dump(&mut socket, family)?, &names, problems);
+    Ok(names)
+}
+
+/// Puts the features to their devices: by index, because a name may change
+/// between the two dumps; by name where links could not be read.
+fn merge(
+    devices: &mut [Device],
+    messages: Vec<Result<FeaturesMessage, DecodeError>>,
+    names: &[FeatureName],
+    problems: &mut Vec<Problem>,
+) {
     let links_known = devices.iter().any(|device| device.link.is_some());
     let mut by_index = by_index(devices);
     let mut by_name: HashMap<String, Features> = HashMap::new();
-    for message in features::dump(&mut socket, family)? {
+    for message in messages {
         let message = match message {
             Ok(message) => message,
             Err(error) => {
@@ -144,7 +157,7 @@ fn by_netlink(devices: &mut [Device], problems: &mut Vec<Problem>) -> io::Result
             }
         };
         let (Some(index), Some(name)) = (message.header.index, message.header.name.clone()) else { continue };
-        let Some(features) = named(&message, &names) else { continue };
+        let Some(features) = named(&message, names) else { continue };
         match by_index.get_mut(&index) {
             Some(device) => {
                 if device.name != name {
@@ -164,7 +177,6 @@ fn by_netlink(devices: &mut [Device], problems: &mut Vec<Problem>) -> io::Result
     for device in devices.iter_mut().filter(|device| device.link.is_none()) {
         device.features = by_name.remove(&device.name);
     }
-    Ok(names)
 }
 
 /// Puts names to the bits. A bit without a name is unused; a name that this
@@ -259,7 +271,30 @@ mod tests {
     use hostdiag_model::FeatureState;
 
     use super::*;
-    use crate::net::features::Bitset;
+    use crate::net::features::{Bitset, DeviceHeader};
+
+    fn reply(index: u32, name: &str) -> Result<FeaturesMessage, DecodeError> {
+        let set = || Some(Bitset { size: 1, value: vec![1], mask: None });
+        let header = DeviceHeader { index: Some(index), name: Some(name.into()), flags: None };
+        Ok(FeaturesMessage { header, hw: set(), wanted: set(), active: set(), nochange: set() })
+    }
+
+    #[test]
+    fn what_changes_between_the_dumps_is_said_and_the_rest_answered() {
+        let link = |ifindex| Some(Link { ifindex, ..Link::default() });
+        let mut devices =
+            [("a", 1), ("b", 2), ("c", 3)].map(|(name, index)| device(name.into(), link(index)));
+        let replies = vec![reply(1, "a"), reply(2, "renamed"), reply(9, "new"), Err("broken".into())];
+        let mut problems = Vec::new();
+        merge(&mut devices, replies, &[Arc::from("tx-scatter-gather")], &mut problems);
+        let read: Vec<_> =
+            devices.iter().map(|device| (device.name.as_str(), device.features.is_some())).collect();
+        assert_eq!(read, [("a", true), ("renamed", true), ("c", false)]);
+        let said: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.subject, p.message)).collect();
+        assert_eq!(said[0], "b: was renamed to renamed during the run");
+        assert_eq!(said[1], "new: appeared during the run, not audited");
+        assert!(said[2].contains("broken"), "{said:?}");
+    }
 
     #[test]
     fn bits_get_the_names_of_the_kernel() {

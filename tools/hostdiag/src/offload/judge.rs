@@ -203,6 +203,12 @@ impl<'a> Judge<'a> {
                 Loss { lost_at: vec![parent], ..loss }
             }
             Offer::None(bottom) => {
+                let empty = |at: &&Position| self.stack.role(**at).has_ports();
+                if let Some(empty) = bottom.iter().find(empty) {
+                    let reason = Reason::NoMembers { device: self.stack.name(*empty).to_owned() };
+                    let loss = Loss::new(Verdict::NoMembers, reason, Repair::None);
+                    return Loss { lost_at: vec![*empty], ..loss };
+                }
                 let devices = bottom.iter().map(|at| self.stack.name(*at).to_owned()).collect();
                 let mut drivers: Vec<String> = bottom.iter().filter_map(|at| self.driver(*at)).collect();
                 drivers.dedup();
@@ -359,3 +365,7 @@ impl<'a> Judge<'a> {
 fn undecided() -> Loss {
     Loss::new(Verdict::StuckOrLimit, Reason::VlanFeaturesUnknown, Repair::Recompute)
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;
