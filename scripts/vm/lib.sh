@@ -1,32 +1,13 @@
 # shellcheck shell=bash
-# Sourced by the scripts of the kernel lab: messages, paths, roles, needs.
+# Sourced by the scripts of the kernel lab: paths and roles.
 
 lab=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$lab/../.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$lab/../lib.sh"
+speaker=vm
 # Outside the clone, so that a fresh clone does not fetch kernels again.
 cache=${HOSTDIAG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hostdiag}
-export lab root cache
-
-say() { printf 'vm: %s\n' "$*" >&2; }
-die() {
-    say "$*"
-    exit 1
-}
-
-# need COMMAND:PACKAGE... installs the Debian packages of missing commands.
-need() {
-    local pair missing=()
-    PATH=$PATH:/usr/sbin:/sbin
-    for pair; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
-    done
-    ((${#missing[@]})) || return 0
-    ((EUID == 0)) || die "missing: ${missing[*]}; install with: sudo apt-get install ${missing[*]}"
-    say "installing what is missing: ${missing[*]}"
-    [[ $(packages_known) ]] || apt-get -qq update >&2
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-        "${missing[@]}" >&2 || die "cannot install ${missing[*]}"
-}
+export lab cache speaker
 
 # Whether the machine's package lists were ever fetched: one line for each list.
 packages_known() {

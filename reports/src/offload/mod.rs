@@ -104,7 +104,7 @@ fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options)
     } else {
         let (number, devices) = (count(findings.len(), "finding"), count(bad.len(), "device"));
         page.ink(Ink::Red, &number).put(&format!(" on {devices}, {}", repairable(&findings)));
-        page.put(&format!("; {} fine", count(judged - bad.len(), "device")));
+        page.put(&format!("; {} fine", count(judged.saturating_sub(bad.len()), "device")));
     }
     let notes = audit.notes().count();
     if notes > 0 {
@@ -155,4 +155,24 @@ fn after(page: &mut Page, recording: &Recording, data: &OffloadData, audit: &Aud
         page.ink(Ink::Bold, "Next   ").line(&command);
     }
     page.ink(Ink::Bold, "Why    ").line(&format!("hostdiag explain {}", first.verdict.as_str()));
+}
+
+#[cfg(test)]
+mod tests {
+    use hostdiag_model::Data;
+
+    use super::*;
+
+    #[test]
+    fn an_audit_of_devices_that_are_not_there_is_shown() {
+        // Found by fuzzing: more devices with findings than devices.
+        let lines = r#"{"type":"header","schema":"hostdiag.recording","version":1,"tool":"0","command":"offload","host":{"name":"web"},"started_ms":0}
+{"type":"offload","namespaces":[]}
+{"type":"audit","entries":[{"device":"a","feature":"rx-gro","state":"off","verdict":"lost-here","finding":true,"reason":{"is":"not-supported"},"repair":{"by":"none"}}]}
+"#;
+        let recording = Recording::read(&mut lines.as_bytes()).unwrap();
+        let Data::Offload(data, audit) = &recording.data;
+        let text = text(&recording, data, audit, Options::default());
+        assert!(text.contains("1 finding on 1 device") && text.contains("0 devices fine"), "{text}");
+    }
 }

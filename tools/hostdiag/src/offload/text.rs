@@ -222,12 +222,16 @@ impl Block {
             let Some(group) = &mut self.group else {
                 return Err(line.error("indented, but no group above it", SAVE_AGAIN));
             };
+            if names::ALIASES.iter().any(|alias| alias.long == name) {
+                return Err(line.error("a heading where a member of a group belongs", SAVE_AGAIN));
+            }
             group.members += 1;
             return self.push(line, name, state);
         }
         self.end_group()?;
         let Some(alias) = names::ALIASES.iter().find(|alias| alias.long == name) else {
-            self.tail = true;
+            // A name that belongs into a group does not show that all groups are over.
+            self.tail |= !names::ALIASES.iter().any(|alias| names::covers(alias.kernel, name));
             return self.push(line, name, state);
         };
         if !self.aliases.insert(alias.long) {
@@ -299,7 +303,7 @@ fn split(line: Line<'_>, unfinished: bool) -> Result<(&str, FeatureState), TextE
         return Err(line.error(why, SAVE_AGAIN));
     };
     let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if name.is_empty() || name.len() > MAX_FEATURE_NAME || name.contains(odd) {
+    if name.is_empty() || name.len() > MAX_FEATURE_NAME || name.starts_with('-') || name.contains(odd) {
         return Err(line.error("no feature has that name", SAVE_AGAIN));
     }
     if let Some(state) = FeatureState::parse(words.trim()) {

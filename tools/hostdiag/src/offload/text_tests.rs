@@ -178,6 +178,29 @@ fn feature_set() -> impl Strategy<Value = BTreeMap<String, FeatureState>> {
     })
 }
 
+#[test]
+fn no_feature_begins_with_a_dash() {
+    // Found by fuzzing: not indented, it would be taken for the output of diff.
+    let text = SMALL.replace("\ttx-scatter-gather: on\n", "\ttx-scatter-gather: on\n\t-gather: on\n");
+    assert_eq!(parse(&text).unwrap_err().why, "no feature has that name");
+}
+
+#[test]
+fn a_feature_of_a_group_is_not_the_last_part() {
+    // Found by fuzzing: written anew it is in its group, and the text cut off.
+    let text = SMALL.replace("highdma: on\n", "tx-checksum-new: on\n");
+    assert!(parse(&text).unwrap_err().why.starts_with("the features after the groups"));
+}
+
+#[test]
+fn a_heading_is_no_member_of_a_group() {
+    // Found by fuzzing: a line that lost its line end and gained blanks.
+    let text =
+        SMALL.replace("\ttx-scatter-gather: on\n", "\ttx-scatter-gather: on\n\ttx-vlan-offload: off\n");
+    let error = parse(&text).unwrap_err();
+    assert_eq!((error.line, error.why), (5, "a heading where a member of a group belongs"));
+}
+
 proptest! {
     #[test]
     fn what_is_rendered_is_read_back(

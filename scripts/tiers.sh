@@ -1,0 +1,143 @@
+# shellcheck shell=bash
+# Sourced by scripts/test: what each tier runs. Tests report as `test result:`
+# (cargo), `vm: ROLE:` (the kernel lab), and everything else as `check: NAME:`.
+# shellcheck disable=SC2154 # root is lib.sh's
+
+# For the table.
+# shellcheck disable=SC2034 # scripts/test prints it
+declare -A what=(
+    [build]="static release build, bootstrap"
+    [unit]="format, lints, licences, unit and property tests"
+    [goldens]="command line against stored input"
+    [live]="this machine's kernel, as root"
+    [fuzz]="every parser of foreign input"
+    [vm]="every kernel of the lab"
+    [systemd]="systemd guest"
+    [bench]="benchmarks, a short run"
+)
+
+# Only catches hangs.
+limit=(timeout --kill-after=10 1200)
+
+check() {
+    local name=$1
+    shift
+    printf '== %s: %s\n' "$name" "$*"
+    if "$@"; then
+        printf 'check: %s: ok\n' "$name"
+    else
+        printf 'check: %s: FAILED\n' "$name"
+        return 1
+    fi
+}
+
+cargo_test() {
+    printf '== cargo test %s\n' "$*"
+    "${limit[@]}" cargo test --locked --no-fail-fast "$@"
+}
+
+needs_root() { ((EUID == 0)) || die "this tier needs root: sudo scripts/test $1"; }
+
+tier_build() {
+    local status=0
+    need_build
+    check "release build" scripts/hostdiag --version || return 1
+    check "static" is_static || status=1
+    check "a second start calls no cargo" starts_at_once || status=1
+    check "from elsewhere, by a symbolic link" starts_elsewhere || status=1
+    check "tests build" cargo test --locked --workspace --no-run || status=1
+    check "fuzz targets build" scripts/fuzz --build || status=1
+    return $status
+}
+
+is_static() {
+    local binary kind
+    binary=$(release_binary)
+    need file:file
+    kind=$(file -b "$binary")
+    printf '%s: %s bytes, %s\n' "$binary" "$(stat -c %s "$binary")" "$kind"
+    [[ $kind == *"statically linked"* || $kind == *static-pie* ]]
+}
+
+# With a cargo in front that would fail the start.
+starts_at_once() {
+    local folder status=0
+    folder=$(mktemp -d)
+    printf '#!/bin/sh\nexit 99\n' >"$folder/cargo"
+    chmod +x "$folder/cargo"
+    PATH=$folder:$PATH scripts/hostdiag --version || status=1
+    rm -r "$folder"
+    return $status
+}
+
+starts_elsewhere() {
+    local folder status=0
+    folder=$(mktemp -d)
+    ln -s "$root/scripts/hostdiag" "$folder/hostdiag"
+    # Status 2, of the program itself: the arguments arrive, and no more.
+    (cd "$folder" && ./hostdiag --no-such-option "two words" 2>err >out) && status=1
+    grep -q -- "--no-such-option" "$folder/err" && [[ ! -s $folder/out ]] || status=1
+    rm -r "$folder"
+    return $status
+}
+
+tier_unit() {
+    local status=0
+    need_build
+    need git:git shellcheck:shellcheck python3:python3
+    check "format" cargo fmt --all --check || status=1
+    check "shellcheck" shell_lints || status=1
+    check "licences" scripts/licenses --check || status=1
+    check "clippy" cargo clippy --locked --workspace --all-targets --quiet -- -D warnings || status=1
+    cargo_test --workspace --lib --bins || status=1
+    cargo_test --workspace --doc || status=1
+    cargo_test -p hostdiag --test tidy || status=1
+    return $status
+}
+
+# Every file that begins as a shell script, or says which shell it is for.
+shell_lints() {
+    local files
+    mapfile -t files < <(git ls-files -- scripts .ci |
+        xargs grep -lE -m1 '^#!/(usr/bin/env bash|bin/(ba)?sh)|^# shellcheck shell=')
+    shellcheck --external-sources "${files[@]}"
+}
+
+tier_goldens() {
+    need_build
+    cargo_test -p hostdiag --test cli
+}
+
+tier_live() {
+    needs_root live
+    need_build
+    need ip:iproute2 ethtool:ethtool
+    # One at a time: some look at what all of the kernel has loaded.
+    cargo_test -p hostdiag --test live -- --test-threads=1
+}
+
+tier_fuzz() {
+    need_build
+    scripts/fuzz "${long:+120}" || return 1
+}
+
+tier_vm() {
+    needs_root vm
+    need_build
+    scripts/vm/run all
+}
+
+# Debian 12's own kernel; all of them at length.
+tier_systemd() {
+    local role=no-fprobe
+    [[ ! $long ]] || role=all
+    needs_root systemd
+    need_build
+    scripts/vm/systemd "$role"
+}
+
+tier_bench() {
+    needs_root bench
+    need_build
+    check "bench offload" scripts/bench/offload --smoke
+}

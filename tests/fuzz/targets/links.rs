@@ -1,0 +1,36 @@
+//! The output of `ip -d -j link` from anybody, put to the devices of a host.
+#![no_main]
+
+use hostdiag::offload::{judge, links, text};
+use hostdiag_model::offload::{Namespace, Source};
+use hostdiag_model::{OffloadData, matrix};
+use libfuzzer_sys::fuzz_target;
+
+const FEATURES: &str = "\
+Features for eth0:
+tx-checksumming: on
+\ttx-checksum-ip-generic: on
+scatter-gather: on
+\ttx-scatter-gather: on
+rx-lro: off [fixed]
+
+Features for vlan10:
+tx-checksumming: off
+\ttx-checksum-ip-generic: off
+scatter-gather: off
+\ttx-scatter-gather: off [requested on]
+rx-lro: off [fixed]
+";
+
+fuzz_target!(|json: &[u8]| {
+    for text in ["", FEATURES] {
+        let devices = text::parse(text).unwrap_or_default();
+        let mut namespace =
+            Namespace { name: None, source: Source::Text, forwarding: None, devices, problems: Vec::new() };
+        if links::merge(&mut namespace, json).is_ok() {
+            let data = OffloadData { namespaces: vec![namespace], intents: None };
+            let _ = judge::audit(&data, &|_, _| None);
+            let _ = matrix::matrices(&data.namespaces, true);
+        }
+    }
+});

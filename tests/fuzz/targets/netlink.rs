@@ -1,0 +1,20 @@
+//! What the kernel, or who poses as it, sends over netlink: parsed or refused.
+#![no_main]
+
+use hostdiag::net::features::FeaturesMessage;
+use hostdiag::net::socket::Frames;
+use hostdiag::net::strings::FeatureStrings;
+use hostdiag::net::{address, link};
+use libfuzzer_sys::fuzz_target;
+use netlink_packet_core::Parseable;
+
+fuzz_target!(|datagram: &[u8]| {
+    for (_, payload) in Frames(datagram).flatten() {
+        let _ = link::decode(payload);
+        let _ = address::decode(payload);
+        // Behind the generic header of four bytes.
+        let attributes = payload.get(4..).unwrap_or_default();
+        let _ = FeaturesMessage::parse(attributes);
+        let _ = FeatureStrings::parse(attributes);
+    }
+});
