@@ -72,7 +72,9 @@ fn unwanted(namespaces: &[Namespace]) -> Vec<Device> {
 }
 
 fn inside(other: &Netns) -> Result<Namespace> {
-    netns::within(other, || closer(Some(other.name.clone())))
+    let mut namespace = netns::within(other, || closer(Some(other.name.clone())))?;
+    namespace.path = Some(other.path.display().to_string());
+    Ok(namespace)
 }
 
 /// One namespace, read again where something is in flux, and with
