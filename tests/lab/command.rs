@@ -35,6 +35,19 @@ pub(crate) fn ip(args: &[&str]) -> String {
     run("ip", args)
 }
 
+/// Many commands of ip at once, in one process.
+#[track_caller]
+pub(crate) fn ip_batch(lines: impl Iterator<Item = String>) {
+    let name = format!("hostdiag-batch-{}-{:?}", std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, lines.map(|line| line + "\n").collect::<String>()).unwrap();
+    let result = try_run("ip", &["-batch", path.to_str().unwrap()]);
+    std::fs::remove_file(&path).unwrap();
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
 #[track_caller]
 pub(crate) fn ethtool(args: &[&str]) -> String {
     run("ethtool", args)

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod doctor;
-mod netns;
+#[path = "../lab/mod.rs"]
+mod lab;
+mod offload;
 mod vlan_features;

@@ -6,3 +6,5 @@ mod offload_lro;
 mod offload_refused;
 mod role_facts;
 mod stack;
+#[path = "../../live/vlan_features.rs"]
+mod vlan_features;

@@ -10,7 +10,7 @@ use seccompiler::{
     apply_filter,
 };
 
-use crate::lab::{Link, NetNs, audit, ip};
+use crate::lab::{Link, NetNs, audit, ip_batch};
 
 /// One condition on an argument of a system call.
 fn when(argument: u8, value: u64) -> SeccompRule {
@@ -75,11 +75,7 @@ fn offload_without_any_way_says_so() {
 fn offload_reads_a_long_list_whole() {
     let namespace = NetNs::new("long");
     let _entered = namespace.enter();
-    let batch: String = (0..600).map(|number| format!("link add name card{number} type dummy\n")).collect();
-    let path = std::env::temp_dir().join("hostdiag-long-list");
-    std::fs::write(&path, batch).unwrap();
-    ip(&["-batch", path.to_str().unwrap()]);
-    std::fs::remove_file(&path).unwrap();
+    ip_batch((0..600).map(|number| format!("link add name card{number} type dummy")));
     let devices = &audit(&[]).data.namespaces[0].devices;
     assert_eq!(devices.iter().filter(|device| device.name.starts_with("card")).count(), 600);
     assert!(devices.iter().all(|device| device.features.is_some() && device.link.is_some()));

@@ -1,0 +1,30 @@
+//! `hostdiag offload` on the machine at hand, with what its kernel offers: veth
+//! pairs and a bridge.
+use hostdiag_model::audit::Verdict;
+
+use crate::lab::{Link, NetNs, audit, audit_unprivileged, ethtool, feature, page, wait_until};
+
+const SG: &str = "tx-scatter-gather";
+
+#[test]
+fn offload_of_this_machine_prints_what_ethtool_prints() {
+    assert_eq!(page(&["--format", "ethtool"]), ethtool(&["-k", "*"]));
+}
+
+#[test]
+fn offload_finds_a_bridge_whose_ports_have_lost_it() {
+    let namespace = NetNs::new("bridge");
+    let _entered = namespace.enter();
+    let _nics = [Link::veth("nic0", "port0"), Link::veth("nic1", "port1")];
+    let _bridge = Link::bridge("br0", &["nic0", "nic1"]);
+    assert_eq!(audit(&[]).findings(), Vec::<String>::new());
+    for nic in ["nic0", "nic1"] {
+        ethtool(&["-K", nic, SG, "off"]);
+    }
+    wait_until("the bridge follows", || feature("br0", SG) == "off [requested on]");
+    for audited in [audit(&[]), audit_unprivileged()] {
+        assert_eq!(audited.findings(), [format!("br0 {SG} lost-below")]);
+        assert_eq!(audited.verdict("nic0", SG), (Verdict::OffByWish, false));
+        assert_eq!(audited.status, 1);
+    }
+}
