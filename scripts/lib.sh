@@ -44,7 +44,7 @@ as_root() {
     if ((EUID == 0)); then
         DEBIAN_FRONTEND=noninteractive "$@"
     else
-        sudo DEBIAN_FRONTEND=noninteractive "$@"
+        sudo env DEBIAN_FRONTEND=noninteractive "$@"
     fi
 }
 

@@ -86,6 +86,7 @@ tier_unit() {
     need_build
     need git:git shellcheck:shellcheck python3:python3
     check "format" cargo fmt --all --check || status=1
+    check "format of fuzz targets" cargo fmt --manifest-path tests/fuzz/Cargo.toml --check || status=1
     check "shellcheck" shell_lints || status=1
     check "licences" scripts/licenses --check || status=1
     check "clippy" cargo clippy --locked --workspace --all-targets --quiet -- -D warnings || status=1

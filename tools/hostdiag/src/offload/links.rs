@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn layers_come_from_the_links() {
-        let mut namespace = namespace("Features for vlan10:\nrx-lro: off [fixed]\n");
+        let mut namespace = namespace("Features for vlan10:\nhighdma: off [fixed]\n");
         merge(&mut namespace, JSON.as_bytes()).unwrap();
         let names: Vec<&str> = namespace.devices.iter().map(|device| device.name.as_str()).collect();
         assert_eq!(names, ["eth2", "bond0", "vlan10"]);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn files_of_two_hosts_are_refused() {
-        let mut namespace = namespace("Features for vlan99:\nrx-lro: off [fixed]\n");
+        let mut namespace = namespace("Features for vlan99:\nhighdma: off [fixed]\n");
         assert!(merge(&mut namespace, JSON.as_bytes()).unwrap_err().contains("vlan99"));
         assert!(merge(&mut namespace, b"{}").unwrap_err().contains("ip -d -j link"));
     }
