@@ -94,12 +94,9 @@ fn closer(name: Option<String>) -> Result<Namespace> {
 /// The verdicts on VLANs whose parent has what they lack.
 fn undecided(namespace: &Namespace) -> BTreeSet<Verdict> {
     let entries = judge::namespace(namespace, None, &|_, _| None);
-    let open = entries.iter().filter(|entry| {
-        matches!(
-            entry.reason,
-            Reason::VlanFeaturesUnknown | Reason::NotRecomputed | Reason::NotOfferedToVlans { .. }
-        )
-    });
+    let open = entries
+        .iter()
+        .filter(|entry| matches!(entry.reason, Reason::VlanFeaturesUnknown | Reason::NotRecomputed));
     open.map(|entry| entry.verdict).collect()
 }
 
