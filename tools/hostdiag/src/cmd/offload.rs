@@ -17,7 +17,7 @@ use crate::output::{self, Look};
 /// Show which NIC offloads are lost, in which layer, and why.
 ///
 /// Reads links and features of every device, puts them into their stacks (NIC,
-/// bond, VLAN, bridge, …) and shows one entry for each loss at its root. Needs
+/// bond, VLAN, bridge, ...) and shows one entry for each loss at its root. Needs
 /// no root; as root it can also tell a stuck feature from a limit of the driver.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
