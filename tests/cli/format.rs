@@ -31,6 +31,7 @@ struct Host {
 #[serde(deny_unknown_fields)]
 struct Namespace {
     name: Option<String>,
+    path: Option<String>,
     source: String,
     forwarding: Option<bool>,
     devices: Vec<Device>,

@@ -151,7 +151,7 @@ fn after(page: &mut Page, recording: &Recording, data: &OffloadData, audit: &Aud
              ip -d -j link > links.json, --links links.json tells where the features were lost.",
         );
     }
-    for command in next::steps(&findings) {
+    for command in next::steps(data, &findings) {
         page.ink(Ink::Bold, "Next   ").line(&command);
     }
     page.ink(Ink::Bold, "Why    ").line(&format!("hostdiag explain {}", first.verdict.as_str()));

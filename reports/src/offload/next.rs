@@ -1,6 +1,7 @@
 //! What to type next. Commands that can be pasted into a shell.
 
 use hostdiag_model::audit::{Entry, Repair, Verdict};
+use hostdiag_model::{Namespace, OffloadData};
 
 use super::words;
 use crate::page::{count, harmless};
@@ -11,24 +12,44 @@ const MAX_NAMED: usize = 32;
 const MAX_STEPS: usize = 4;
 
 /// The next steps for the findings, lower devices first, as the findings are.
-pub(super) fn steps(findings: &[&Entry]) -> Vec<String> {
-    let here: Vec<&Entry> = findings.iter().copied().filter(|entry| entry.netns.is_none()).collect();
+pub(super) fn steps(data: &OffloadData, findings: &[&Entry]) -> Vec<String> {
     let mut steps = Vec::new();
-    for (devices, features) in by_features(&here, &Repair::Set) {
+    if findings.iter().any(|entry| entry.verdict == Verdict::StuckOrLimit) {
+        steps.push("run it as root: then stuck can be told from a limit of the driver".to_owned());
+    }
+    for namespace in &data.namespaces {
+        let there: Vec<&Entry> =
+            findings.iter().copied().filter(|entry| entry.netns == namespace.name).collect();
+        add(&mut steps, namespace, &there);
+    }
+    if steps.len() > MAX_STEPS {
+        let more = steps.split_off(MAX_STEPS).len();
+        steps.push(format!("and {} for other devices", count(more, "step")));
+    }
+    steps
+}
+
+fn add(steps: &mut Vec<String>, namespace: &Namespace, entries: &[&Entry]) {
+    let enter = match &namespace.path {
+        Some(path) => format!("nsenter --net={} ", words::shell(&harmless(path))),
+        None => String::new(),
+    };
+    for (devices, features) in by_features(entries, &Repair::Set) {
         let wishes: Vec<String> = features.iter().map(|feature| format!("{feature} on")).collect();
-        steps.push(command(&devices, &[wishes.join(" ")]));
+        steps.push(command(&enter, &devices, &[wishes.join(" ")]));
     }
     // Its wish is met by no driver, so that changing it costs nothing, and a
     // change of any wish makes the kernel compute all features anew.
-    for (devices, _) in by_features(&here, &Repair::Recompute) {
-        steps.push(command(&devices, &["tx-nocache-copy on".to_owned(), "tx-nocache-copy off".to_owned()]));
+    for (devices, _) in by_features(entries, &Repair::Recompute) {
+        let toggle = ["tx-nocache-copy on".to_owned(), "tx-nocache-copy off".to_owned()];
+        steps.push(command(&enter, &devices, &toggle));
     }
-    for entry in &here {
+    for entry in entries {
         let step = match &entry.repair {
             Repair::Recreate { device } => format!("delete {} and create it anew", harmless(device)),
             Repair::Below { devices } => {
                 let names: Vec<String> = devices.iter().map(|name| words::shell(&harmless(name))).collect();
-                format!("hostdiag offload --notes {}", names.join(" "))
+                format!("{enter}hostdiag offload --notes {}", names.join(" "))
             }
             _ => continue,
         };
@@ -36,14 +57,6 @@ pub(super) fn steps(findings: &[&Entry]) -> Vec<String> {
             steps.push(step);
         }
     }
-    if findings.iter().any(|entry| entry.verdict == Verdict::StuckOrLimit) {
-        steps.insert(0, "run it as root: then stuck can be told from a limit of the driver".to_owned());
-    }
-    if steps.len() > MAX_STEPS {
-        let more = steps.split_off(MAX_STEPS).len();
-        steps.push(format!("and {} for other devices", count(more, "step")));
-    }
-    steps
 }
 
 /// Devices whose entries with this repair are of the same features.
@@ -66,10 +79,11 @@ fn by_features<'a>(entries: &[&'a Entry], repair: &Repair) -> Vec<(Vec<&'a str>,
 }
 
 /// `ethtool -K` of each wish in turn, for one device or in a loop.
-fn command(devices: &[&str], wishes: &[String]) -> String {
+fn command(enter: &str, devices: &[&str], wishes: &[String]) -> String {
     let names: Vec<String> = devices.iter().map(|name| words::shell(&harmless(name))).collect();
     let calls = |name: &str| {
-        let calls: Vec<String> = wishes.iter().map(|wish| format!("ethtool -K {name} {wish}")).collect();
+        let calls: Vec<String> =
+            wishes.iter().map(|wish| format!("{enter}ethtool -K {name} {wish}")).collect();
         calls.join("; ")
     };
     match names.as_slice() {

@@ -204,11 +204,10 @@ impl Picture<'_> {
     fn elsewhere(&self, at: Position) -> Option<String> {
         let link = self.stack.link(at)?;
         let veth = link.kind.as_deref() == Some("veth");
+        let how = if veth { "peer" } else { "on a device" };
         match (link.lower_netnsid, &link.lower_netns) {
-            (Some(_), Some(name)) => {
-                Some(format!("{} in netns {}", if veth { "peer" } else { "on" }, harmless(name)))
-            }
-            (Some(_), None) => Some(format!("{} in another netns", if veth { "peer" } else { "on" })),
+            (Some(_), Some(name)) => Some(format!("{how} in netns {}", harmless(name))),
+            (Some(_), None) => Some(format!("{how} in another netns")),
             (None, _) if veth => {
                 self.stack.peer(at).map(|peer| format!("peer {}", harmless(self.stack.name(peer))))
             }

@@ -41,7 +41,7 @@ pub fn why(entry: &Entry) -> String {
     match &entry.reason {
         Reason::NothingAsksForIt => "wanted=off here, and no configuration file asks for it".to_owned(),
         Reason::ConfigurationNotSearched => "wanted=off here; the configuration was not searched".to_owned(),
-        Reason::LayersUnknown => "wanted=off here (off by wish); the layers below are not known".to_owned(),
+        Reason::LayersUnknown => "wanted=off here (off by wish); the device below is not known, or in another namespace".to_owned(),
         Reason::AskedFor => "wanted=off, as a line of configuration asks".to_owned(),
         Reason::DefaultOrByHand => "wanted=off: by default of the driver, or switched off by hand".to_owned(),
         Reason::NotRecomputed => "wanted and possible; the kernel missed a recompute".to_owned(),

@@ -22,6 +22,10 @@ pub struct Namespace {
     /// Its name; absent for the one hostdiag ran in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
+    /// A file that holds it, for nsenter(1): `/run/netns/blue`; absent for the
+    /// one hostdiag ran in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub path: Option<String>,
     /// How the features were read.
     pub source: Source,
     /// `net.ipv4.ip_forward` or any IPv6 forwarding is on, which switches LRO

@@ -350,6 +350,14 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_missing_is_missed() {
+        let text = String::from_utf8(bytes()).unwrap();
+        let (before, end) = text.split_at(text.find("{\"type\":\"end\"").unwrap());
+        let miscounted = format!("{before}{}", end.replace("\"lines\":4", "\"lines\":5"));
+        assert!(error(miscounted.as_bytes()).contains("counts 5 lines, there are 4"));
+    }
+
+    #[test]
     fn another_version_is_named_beside_ours() {
         let text = String::from_utf8(bytes()).unwrap().replace("\"version\":1", "\"version\":7");
         let message = error(text.as_bytes());

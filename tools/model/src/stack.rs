@@ -226,6 +226,7 @@ mod tests {
         };
         let namespace = Namespace {
             name: None,
+            path: None,
             source: Source::Text,
             forwarding: None,
             devices: vec![device("a", 1, 2), device("b", 2, 3), device("c", 3, 1), device("d", 4, 4)],

@@ -42,7 +42,7 @@ pub fn namespace(name: Option<String>) -> Result<Gathered> {
         add_drivers(&mut devices, ethtool);
     }
     settle(&mut devices, ethtool.as_ref(), &mut problems);
-    let namespace = Namespace { name, source, forwarding: forwarding(), devices, problems };
+    let namespace = Namespace { name, path: None, source, forwarding: forwarding(), devices, problems };
     Ok(Gathered { namespace, strings })
 }
 

@@ -72,6 +72,7 @@ impl Host {
     fn judged(self) -> Vec<Entry> {
         let there = Namespace {
             name: None,
+            path: None,
             source: Source::Netlink,
             forwarding: None,
             devices: self.devices,

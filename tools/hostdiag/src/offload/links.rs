@@ -121,7 +121,14 @@ mod tests {
 
     fn namespace(text: &str) -> Namespace {
         let devices = crate::offload::text::parse(text).unwrap();
-        Namespace { name: None, source: Source::Text, forwarding: None, devices, problems: Vec::new() }
+        Namespace {
+            name: None,
+            path: None,
+            source: Source::Text,
+            forwarding: None,
+            devices,
+            problems: Vec::new(),
+        }
     }
 
     #[test]

@@ -72,7 +72,9 @@ fn unwanted(namespaces: &[Namespace]) -> Vec<Device> {
 }
 
 fn inside(other: &Netns) -> Result<Namespace> {
-    netns::within(other, || closer(Some(other.name.clone())))
+    let mut namespace = netns::within(other, || closer(Some(other.name.clone())))?;
+    namespace.path = Some(other.path.display().to_string());
+    Ok(namespace)
 }
 
 /// One namespace, read again where something is in flux, and with
@@ -92,12 +94,9 @@ fn closer(name: Option<String>) -> Result<Namespace> {
 /// The verdicts on VLANs whose parent has what they lack.
 fn undecided(namespace: &Namespace) -> BTreeSet<Verdict> {
     let entries = judge::namespace(namespace, None, &|_, _| None);
-    let open = entries.iter().filter(|entry| {
-        matches!(
-            entry.reason,
-            Reason::VlanFeaturesUnknown | Reason::NotRecomputed | Reason::NotOfferedToVlans { .. }
-        )
-    });
+    let open = entries
+        .iter()
+        .filter(|entry| matches!(entry.reason, Reason::VlanFeaturesUnknown | Reason::NotRecomputed));
     open.map(|entry| entry.verdict).collect()
 }
 

@@ -182,6 +182,17 @@ mod tests {
     }
 
     #[test]
+    fn checksums_of_either_kind_are_an_offer() {
+        use FeatureState::{OffFixed, On};
+        let old = features(&[(CSUM4, On), (CSUM, OffFixed), (CSUM6, OffFixed)]);
+        assert_eq!([CSUM, CSUM4, CSUM6].map(|name| offered(&old, name)), [true, true, false]);
+        let generic = features(&[(CSUM4, OffFixed), (CSUM, On), (CSUM6, OffFixed)]);
+        assert_eq!([CSUM, CSUM4, CSUM6].map(|name| offered(&generic, name)), [true; 3]);
+        let names: Vec<FeatureName> = vec![Arc::from(CSUM6)];
+        assert!(listed(&names, CSUM) && listed(&names, CSUM6) && !listed(&names, SG));
+    }
+
+    #[test]
     fn one_kind_of_checksum_is_judged() {
         let names = |list: &[(&str, FeatureState)]| -> Vec<&str> {
             lacking(&features(list)).iter().map(|(row, _)| row.name).collect()
