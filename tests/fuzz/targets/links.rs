@@ -27,8 +27,14 @@ highdma: on
 fuzz_target!(|json: &[u8]| {
     for text in ["", FEATURES] {
         let devices = if text.is_empty() { Vec::new() } else { text::parse(text).expect("complete") };
-        let mut namespace =
-            Namespace { name: None, source: Source::Text, forwarding: None, devices, problems: Vec::new() };
+        let mut namespace = Namespace {
+            name: None,
+            path: None,
+            source: Source::Text,
+            forwarding: None,
+            devices,
+            problems: Vec::new(),
+        };
         if links::merge(&mut namespace, json).is_ok() {
             let data = OffloadData { namespaces: vec![namespace], intents: None };
             let _ = judge::audit(&data, &|_, _| None);
