@@ -1,5 +1,7 @@
 //! Findings and notes as paragraphs. What is alike on many devices is one.
 
+use std::collections::HashMap;
+
 use hostdiag_model::audit::Entry;
 
 use super::{Options, words};
@@ -64,17 +66,23 @@ struct Group<'a> {
 
 fn groups<'a>(entries: impl Iterator<Item = &'a Entry>, all: bool) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     for entry in entries {
-        let alike = |group: &&mut Group<'_>| !all && is_alike(group.entry, entry);
-        match groups.iter_mut().find(alike) {
-            Some(group) => group.devices.push(&entry.device),
-            None => groups.push(Group { entry, devices: vec![&entry.device] }),
+        let alike = if all { None } else { known.get(&shape(entry)).copied() };
+        match alike {
+            Some(group) => groups[group].devices.push(&entry.device),
+            None => {
+                known.insert(shape(entry), groups.len());
+                groups.push(Group { entry, devices: vec![&entry.device] });
+            }
         }
     }
     groups
 }
 
-fn is_alike(one: &Entry, other: &Entry) -> bool {
-    let ours = |entry: &Entry| Entry { device: String::new(), ..entry.clone() };
-    one.verdict == other.verdict && one.feature == other.feature && ours(one) == ours(other)
+/// Everything of an entry but its device.
+fn shape(entry: &Entry) -> String {
+    let nameless = Entry { device: String::new(), ..entry.clone() };
+    // All keys are strings, so that it cannot fail; if it did, nothing is alike.
+    serde_json::to_string(&nameless).unwrap_or_else(|_| entry.device.clone())
 }

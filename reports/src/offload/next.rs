@@ -63,9 +63,10 @@ fn add(steps: &mut Vec<String>, namespace: &Namespace, entries: &[&Entry]) {
 fn by_features<'a>(entries: &[&'a Entry], repair: &Repair) -> Vec<(Vec<&'a str>, Vec<&'a str>)> {
     let mut of_device: Vec<(&str, Vec<&str>)> = Vec::new();
     for entry in entries.iter().filter(|entry| entry.repair == *repair) {
-        match of_device.iter_mut().find(|(device, _)| *device == entry.device) {
-            Some((_, features)) => features.push(&entry.feature),
-            None => of_device.push((&entry.device, vec![&entry.feature])),
+        // Entries of one device stand together.
+        match of_device.last_mut() {
+            Some((device, features)) if *device == entry.device => features.push(&entry.feature),
+            _ => of_device.push((&entry.device, vec![&entry.feature])),
         }
     }
     let mut groups: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();

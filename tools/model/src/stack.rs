@@ -1,13 +1,17 @@
 //! How devices lie on one another. Pure; takes what a hostile file may say,
 //! cycles and dangling indices included.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::offload::{Device, Link, Namespace};
 
 /// A stack is never followed deeper than this. The kernel's own limit for
 /// nested devices is 8 (`MAX_NEST_DEV`, include/linux/netdevice.h).
 pub const MAX_DEPTH: usize = 16;
+
+/// As many devices below one are told; more ports has no bond or bridge
+/// (`BR_MAX_PORTS` is 1024, net/bridge/br_private.h).
+pub const MAX_BELOW: usize = 2048;
 
 /// Position of a device in its namespace.
 pub type Position = usize;
@@ -134,23 +138,20 @@ impl<'a> Stack<'a> {
         self.device(at).features.as_ref().is_some_and(|features| features.active(feature))
     }
 
-    /// Every device below, nearest first, each once.
+    /// Every device below, nearest first, each once; at most [`MAX_BELOW`].
     pub fn below(&self, at: Position) -> Vec<Position> {
+        let mut seen = HashSet::from([at]);
         let mut all: Vec<Position> = Vec::new();
         let mut layer = vec![at];
         for _ in 0..MAX_DEPTH {
             let next: Vec<Position> = layer.iter().flat_map(|at| self.lowers(*at)).copied().collect();
-            layer.clear();
-            for below in next {
-                if below != at && !all.contains(&below) {
-                    all.push(below);
-                    layer.push(below);
-                }
-            }
-            if layer.is_empty() {
+            layer = next.into_iter().filter(|below| seen.insert(*below)).collect();
+            all.extend(&layer);
+            if layer.is_empty() || all.len() > MAX_BELOW {
                 break;
             }
         }
+        all.truncate(MAX_BELOW);
         all
     }
 

@@ -5,6 +5,9 @@
 //! `off [fixed]` (the device cannot). Each has its own function below; a loss
 //! whose cause lies below takes the verdict of the device at the bottom.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use hostdiag_model::audit::{Accepted, Entry, Reason, Repair, Verdict};
 use hostdiag_model::offload::Intent;
 use hostdiag_model::{Audit, FeatureName, FeatureState, Link, Namespace, OffloadData};
@@ -26,16 +29,22 @@ pub fn audit(data: &OffloadData, accept: &Accept<'_>) -> Audit {
 
 /// Judges one namespace.
 pub fn namespace(namespace: &Namespace, intents: Option<&[Intent]>, accept: &Accept<'_>) -> Vec<Entry> {
-    Judge { stack: Stack::new(namespace), intents, accept }.entries()
+    Judge { stack: Stack::new(namespace), intents, accept, known: RefCell::default() }.entries()
 }
 
 struct Judge<'a> {
     stack: Stack<'a>,
     intents: Option<&'a [Intent]>,
     accept: &'a Accept<'a>,
+    /// What was judged already: every device on a bond asks for the bond's.
+    known: RefCell<HashMap<(Position, &'static str), Option<Loss>>>,
 }
 
+/// As many devices are named as the place of a loss, or as having a feature.
+const MAX_NAMED: usize = 32;
+
 /// A loss before it becomes an entry.
+#[derive(Clone)]
 struct Loss {
     verdict: Verdict,
     finding: bool,
@@ -81,8 +90,8 @@ impl<'a> Judge<'a> {
         let features = self.stack.device(at).features.as_ref();
         let names =
             |positions: &[Position]| positions.iter().map(|at| self.stack.name(*at).to_owned()).collect();
-        let on_in: Vec<Position> =
-            self.stack.below(at).into_iter().filter(|below| self.offers(*below, &feature)).collect();
+        let have = self.stack.below(at).into_iter().filter(|below| self.offers(*below, &feature));
+        let on_in: Vec<Position> = have.take(MAX_NAMED).collect();
         Entry {
             netns: self.stack.namespace.name.clone(),
             device: self.stack.name(at).to_owned(),
@@ -103,6 +112,18 @@ impl<'a> Judge<'a> {
     /// The loss of a feature on a device; `None` where there is none, or where
     /// another loss of the same device explains it.
     fn judge(&self, at: Position, row: &Watched, depth: usize) -> Option<Loss> {
+        let key = (at, row.name);
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.clone();
+        }
+        // A device below itself, as only a file can say, has no cause there.
+        self.known.borrow_mut().insert(key, None);
+        let loss = self.decide(at, row, depth);
+        self.known.borrow_mut().insert(key, loss.clone());
+        loss
+    }
+
+    fn decide(&self, at: Position, row: &Watched, depth: usize) -> Option<Loss> {
         let features = self.stack.device(at).features.as_ref()?;
         let state = features.get(row.name).filter(|state| !state.active())?;
         let follows = !row.needs.iter().all(|need| need.met(features));
@@ -245,8 +266,9 @@ impl<'a> Judge<'a> {
         }
         lost_at.sort_unstable();
         lost_at.dedup();
+        lost_at.truncate(MAX_NAMED);
         if lost_at.is_empty() {
-            lost_at.extend(lowers);
+            lost_at.extend(lowers.iter().take(MAX_NAMED));
         }
         let devices = lost_at.iter().map(|at| self.stack.name(*at).to_owned()).collect();
         Loss { lost_at, ..Loss::new(Verdict::LostBelow, Reason::Below, Repair::Below { devices }) }

@@ -201,3 +201,35 @@ fn stuck_needs_an_offer() {
     host.devices.push(sibling);
     assert_eq!(lines(&host.judged()), [format!("vlan10 {SG} stuck!")]);
 }
+
+/// Two VLANs on each bond, both of them ports of the next: every layer doubles
+/// the ways down. Without what was judged before this would not end.
+#[test]
+fn a_ladder_of_bonds_is_judged_once() {
+    let requested = [(SG, FeatureState::OffRequestedOn)];
+    let mut devices = vec![device(1, "bond0", Some("bond"), &[(SG, FeatureState::Off)])];
+    for layer in 0..60_u32 {
+        let (below, above) = (1 + layer * 3, 4 + layer * 3);
+        for index in [below + 1, below + 2] {
+            let mut vlan = device(index, &format!("vlan{index}"), Some("vlan"), &requested);
+            let link = Host::link(&mut vlan);
+            (link.lower, link.master) = (Some(below), Some(above));
+            devices.push(vlan);
+        }
+        devices.push(device(above, &format!("bond{}", layer + 1), Some("bond"), &requested));
+    }
+    let entries = Host { devices, intents: Vec::new(), accepted: None }.judged();
+    assert_eq!(entries.len(), 60 * 3 + 1);
+    assert!(entries.iter().all(|entry| entry.on_in.len() <= 32 && entry.lost_at.len() <= 32));
+}
+
+#[test]
+fn devices_below_themselves_end() {
+    let requested = [(SG, FeatureState::OffRequestedOn)];
+    let mut host = Host::new(&[], &requested, &requested);
+    Host::link(&mut host.devices[2]).master = Some(3);
+    assert_eq!(
+        host.judged().iter().map(|entry| entry.device.as_str()).collect::<Vec<_>>(),
+        ["bond0", "vlan10"]
+    );
+}

@@ -10,7 +10,8 @@ use hostdiag_model::offload::Problem;
 use hostdiag_model::{Device, FeatureState, Namespace, OffloadData};
 
 use super::gather::{self, Gathered};
-use super::{intent, judge};
+use super::intent::{self, Search};
+use super::judge;
 use crate::fail::{Code, Failure};
 use crate::net::netns::{self, Netns};
 use crate::probe::vlan_features;
@@ -51,7 +52,7 @@ pub fn data(scope: &Scope) -> Result<OffloadData> {
         }
     }
     let asked = unwanted(&namespaces);
-    let found = intent::search(Path::new("/"), &asked);
+    let found = if asked.is_empty() { Search::default() } else { intent::search(Path::new("/"), &asked) };
     namespaces[0].problems.extend(found.problems);
     Ok(OffloadData { namespaces, intents: Some(found.intents) })
 }

@@ -9,6 +9,9 @@ use super::quirk;
 use super::watch;
 use hostdiag_model::stack::{MAX_DEPTH, Position, Role, Stack};
 
+/// As many devices at the bottom are looked at and named.
+const MAX_BOTTOMS: usize = 32;
+
 /// Whether the device below a VLAN offers it a feature.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Offer {
@@ -74,5 +77,5 @@ fn by_other_signs(stack: &Stack<'_>, vlan: Position, below: Position, feature: &
 /// The devices at the bottom of a stack; the device itself where it is one.
 fn bottoms(stack: &Stack<'_>, at: Position) -> Vec<Position> {
     let below = std::iter::once(at).chain(stack.below(at));
-    below.filter(|at| stack.lowers(*at).is_empty()).collect()
+    below.filter(|at| stack.lowers(*at).is_empty()).take(MAX_BOTTOMS).collect()
 }
