@@ -12,7 +12,7 @@ use crate::root;
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 enum Line {
     Header { schema: String, version: u32, tool: String, command: String, host: Host, started_ms: u64 },
-    Offload { namespaces: Vec<Namespace>, intents: Option<Vec<Intent>> },
+    Offload { namespaces: Vec<Namespace>, intents: Option<Vec<Intent>>, intents_incomplete: Option<bool> },
     Audit { entries: Vec<Entry>, expired: Option<Vec<String>> },
     Loss { what: String, count: u64 },
     End { elapsed_ms: u64, lines: usize, crc32: String },

@@ -9,7 +9,7 @@ pub mod words;
 
 use std::collections::BTreeSet;
 
-use hostdiag_model::audit::{Entry, Repair};
+use hostdiag_model::audit::{Entry, Reason, Repair};
 use hostdiag_model::stack::Stack;
 use hostdiag_model::{Audit, Namespace, OffloadData, Recording};
 
@@ -103,7 +103,7 @@ fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options)
         page.ink(Ink::Green, "No findings.").put(&format!(" {}", count(judged, "device")));
     } else {
         let (number, devices) = (count(findings.len(), "finding"), count(bad.len(), "device"));
-        page.ink(Ink::Red, &number).put(&format!(" on {devices}, {}", repairable(&findings)));
+        page.ink(Ink::Red, &number).put(&format!(" on {devices}{}", repairable(&findings)));
         page.put(&format!("; {} fine", count(judged.saturating_sub(bad.len()), "device")));
     }
     let notes = audit.notes().count();
@@ -117,22 +117,27 @@ fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options)
     }
 }
 
-/// Devices that count: all but loopback, which has nothing to lose.
+/// Devices that were judged: all whose features are known, but loopback, which
+/// has nothing to lose.
 fn judged(data: &OffloadData) -> usize {
     let devices = data.namespaces.iter().flat_map(|namespace| &namespace.devices);
-    devices.filter(|device| !device.link.as_ref().is_some_and(|link| link.loopback)).count()
+    let known = devices.filter(|device| device.features.is_some());
+    known.filter(|device| !device.link.as_ref().is_some_and(|link| link.loopback)).count()
 }
 
-/// How many of the findings can be repaired, and by what.
+/// How many of the findings can be repaired; nothing where that cannot be told.
 fn repairable(findings: &[&Entry]) -> String {
     let by_command = |entry: &&&Entry| matches!(entry.repair, Repair::Set | Repair::Recompute);
     let can = findings.iter().filter(by_command).count();
+    if findings.iter().any(|entry| entry.reason == Reason::LayersUnknown) {
+        return String::new();
+    }
     match (can, findings.len()) {
-        (0, _) => "none repairable on the device itself".to_owned(),
-        (1, 1) => "repairable".to_owned(),
-        (2, 2) => "both repairable".to_owned(),
-        (can, all) if can == all => "all repairable".to_owned(),
-        (can, _) => format!("{can} repairable"),
+        (0, _) => ", none repairable on the device itself".to_owned(),
+        (1, 1) => ", repairable".to_owned(),
+        (2, 2) => ", both repairable".to_owned(),
+        (can, all) if can == all => ", all repairable".to_owned(),
+        (can, _) => format!(", {can} repairable"),
     }
 }
 
@@ -140,7 +145,10 @@ fn repairable(findings: &[&Entry]) -> String {
 fn after(page: &mut Page, recording: &Recording, data: &OffloadData, audit: &Audit) {
     let findings: Vec<&Entry> = audit.findings().collect();
     let Some(first) = findings.first() else { return };
-    if let Some(kernel) = &recording.host.kernel {
+    let mended =
+        |entry: &&Entry| matches!(entry.repair, Repair::Set | Repair::Recompute | Repair::Recreate { .. });
+    let sends = findings.iter().filter(|entry| entry.feature.starts_with("tx-"));
+    if let (Some(kernel), Some(_)) = (&recording.host.kernel, sends.copied().find(mended)) {
         page.line(words::restart(kernel));
     }
     let unlinked =
@@ -149,6 +157,12 @@ fn after(page: &mut Page, recording: &Recording, data: &OffloadData, audit: &Aud
         page.line(
             "The layers are not known: each device was judged alone. With the links of the same host,\n\
              ip -d -j link > links.json, --links links.json tells where the features were lost.",
+        );
+    }
+    let blind = |entry: &&&Entry| matches!(entry.reason, Reason::LayersUnknown | Reason::BelowUnknown);
+    if !unlinked && findings.iter().any(|entry| blind(&entry) && entry.netns.is_none()) {
+        page.line(
+            "The features of the devices below are missing: ethtool -k of those too, in the same file.",
         );
     }
     for command in next::steps(data, &findings) {

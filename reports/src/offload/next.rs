@@ -1,7 +1,7 @@
 //! What to type next. Commands that can be pasted into a shell.
 
-use hostdiag_model::audit::{Entry, Repair, Verdict};
-use hostdiag_model::{Namespace, OffloadData};
+use hostdiag_model::audit::{Entry, Reason, Repair};
+use hostdiag_model::{FeatureState, Namespace, OffloadData};
 
 use super::words;
 use crate::page::{count, harmless};
@@ -14,8 +14,9 @@ const MAX_STEPS: usize = 4;
 /// The next steps for the findings, lower devices first, as the findings are.
 pub(super) fn steps(data: &OffloadData, findings: &[&Entry]) -> Vec<String> {
     let mut steps = Vec::new();
-    if findings.iter().any(|entry| entry.verdict == Verdict::StuckOrLimit) {
-        steps.push("run it as root: then stuck can be told from a limit of the driver".to_owned());
+    if findings.iter().any(|entry| entry.reason == Reason::VlanFeaturesUnknown) {
+        steps
+            .push("on the host, as root, hostdiag offload tells stuck from a limit of the driver".to_owned());
     }
     for namespace in &data.namespaces {
         let there: Vec<&Entry> =
@@ -38,11 +39,22 @@ fn add(steps: &mut Vec<String>, namespace: &Namespace, entries: &[&Entry]) {
         let wishes: Vec<String> = features.iter().map(|feature| format!("{feature} on")).collect();
         steps.push(command(&enter, &devices, &[wishes.join(" ")]));
     }
-    // Its wish is met by no driver, so that changing it costs nothing, and a
-    // change of any wish makes the kernel compute all features anew.
+    // A change of any wish makes the kernel compute all features anew, and this
+    // one does nothing on a VLAN, bond or team: there and back again.
     for (devices, _) in by_features(entries, &Repair::Recompute) {
-        let toggle = ["tx-nocache-copy on".to_owned(), "tx-nocache-copy off".to_owned()];
-        steps.push(command(&enter, &devices, &toggle));
+        for (from, to) in [("off", "on"), ("on", "off")] {
+            let is = |device: &&str| if wanted(namespace, device, TOGGLE) { "on" } else { "off" };
+            let those: Vec<&str> = devices.iter().copied().filter(|device| is(device) == from).collect();
+            if !those.is_empty() {
+                steps.push(command(&enter, &those, &[format!("{TOGGLE} {to}"), format!("{TOGGLE} {from}")]));
+            }
+        }
+    }
+    for (devices, features) in unknown(entries) {
+        let wishes: Vec<String> = features.iter().map(|feature| format!("{feature} on")).collect();
+        let names: Vec<&str> = devices.clone();
+        let call = command(&enter, &devices, &[wishes.join(" ")]);
+        steps.push(format!("if {} is a VLAN, bond or team: {call}", harmless(&words::devices(&names))));
     }
     for entry in entries {
         let step = match &entry.repair {
@@ -59,10 +71,28 @@ fn add(steps: &mut Vec<String>, namespace: &Namespace, entries: &[&Entry]) {
     }
 }
 
+/// The feature whose wish is changed to make the kernel compute.
+const TOGGLE: &str = "tx-nocache-copy";
+
+fn wanted(namespace: &Namespace, name: &str, feature: &str) -> bool {
+    let device = namespace.devices.iter().find(|device| device.name == name);
+    device.and_then(|device| device.features.as_ref()?.get(feature)).is_some_and(FeatureState::wanted)
+}
+
+/// Devices whose wish is off, where nothing tells whether that is right.
+fn unknown<'a>(entries: &[&'a Entry]) -> Vec<(Vec<&'a str>, Vec<&'a str>)> {
+    let those = entries.iter().copied().filter(|entry| entry.reason == Reason::LayersUnknown);
+    same_features(those)
+}
+
 /// Devices whose entries with this repair are of the same features.
 fn by_features<'a>(entries: &[&'a Entry], repair: &Repair) -> Vec<(Vec<&'a str>, Vec<&'a str>)> {
+    same_features(entries.iter().copied().filter(|entry| entry.repair == *repair))
+}
+
+fn same_features<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<(Vec<&'a str>, Vec<&'a str>)> {
     let mut of_device: Vec<(&str, Vec<&str>)> = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.repair == *repair) {
+    for entry in entries {
         // Entries of one device stand together.
         match of_device.last_mut() {
             Some((device, features)) if *device == entry.device => features.push(&entry.feature),

@@ -40,6 +40,9 @@ pub fn place(entry: &Entry) -> String {
 pub fn why(entry: &Entry) -> String {
     match &entry.reason {
         Reason::NothingAsksForIt => "wanted=off here, and no configuration file asks for it".to_owned(),
+        Reason::NothingReadableAsksForIt => {
+            "wanted=off here; no configuration file that could be read and understood asks for it".to_owned()
+        }
         Reason::ConfigurationNotSearched => "wanted=off here; the configuration was not searched".to_owned(),
         Reason::LayersUnknown => "wanted=off here (off by wish); the device below is not known, or in another namespace".to_owned(),
         Reason::AskedFor => "wanted=off, as a line of configuration asks".to_owned(),
@@ -55,11 +58,17 @@ pub fn why(entry: &Entry) -> String {
         Reason::CopiedTooEarly { recreate } => {
             format!("{recreate} copied what its parent offered before its parent offered this")
         }
-        Reason::Below => "wanted here; the layer below does not have it".to_owned(),
+        Reason::Below if entry.state.wanted() => "wanted here; the layer below does not have it".to_owned(),
+        Reason::Below => "switched off here too; the layer below does not have it either".to_owned(),
+        Reason::BelowInAnotherNetns => {
+            "wanted; the device below, which decides, is in another network namespace".to_owned()
+        }
+        Reason::BelowUnknown => "wanted; the features of the device below are not known".to_owned(),
         Reason::NoMembers { device } => format!("{device} has no ports yet"),
         Reason::Mtu { device, mtu } => format!("wanted; the driver of {device} refuses it at MTU {mtu}"),
         Reason::Xdp { device } => format!("an XDP program on {device} takes it away"),
-        Reason::DriverRefuses => "wanted; the driver refuses it, or the kernel missed a recompute".to_owned(),
+        Reason::DriverRefuses { mtu: None } => "wanted; the driver refuses it and does not say why".to_owned(),
+        Reason::DriverRefuses { mtu: Some(mtu) } => format!("wanted; the driver refuses it, perhaps for its MTU of {mtu}"),
         Reason::HolderDecides => "the process that holds the device (a virtual machine, a VPN) did not ask for it".to_owned(),
         Reason::NotSupported => "the device cannot do it".to_owned(),
         Reason::Quirk { driver, problem, reference } => format!("{driver}: {problem} ({reference})"),
@@ -78,7 +87,8 @@ pub fn repair(entry: &Entry) -> Option<String> {
         Repair::Recreate { device } => {
             Some(format!("delete {device} and create it anew; nothing else helps"))
         }
-        Repair::Below { devices } => Some(format!("at {}", list(devices))),
+        Repair::Below { devices } if entry.state.wanted() => Some(format!("at {}", list(devices))),
+        Repair::Below { devices } => Some(format!("at {}, then switch it on here", list(devices))),
         Repair::ByHand | Repair::Set | Repair::None => None,
     }
 }

@@ -36,7 +36,7 @@ fuzz_target!(|json: &[u8]| {
             problems: Vec::new(),
         };
         if links::merge(&mut namespace, json).is_ok() {
-            let data = OffloadData { namespaces: vec![namespace], intents: None };
+            let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false };
             let _ = judge::audit(&data, &|_, _| None);
             let _ = matrix::matrices(&data.namespaces, true);
         }

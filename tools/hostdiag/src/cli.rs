@@ -82,7 +82,9 @@ fn report(error: &anyhow::Error) -> ExitCode {
             text.push_str(&format!("\nhint:  {hint}"));
         }
     }
+    // Names from the host or from a file may hold what a terminal obeys.
+    let text: Vec<String> = text.lines().map(hostdiag_report::page::harmless).collect();
     // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", text.join("\n"));
     ExitCode::from(failure.map_or(Status::Error, |failure| failure.code.status()) as u8)
 }

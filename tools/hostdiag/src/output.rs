@@ -34,6 +34,16 @@ impl Look {
         Style { color: self.colored(), unicode: utf8() }
     }
 
+    /// Text as it goes to a terminal, without what that would obey; to anything
+    /// else as it is.
+    pub fn for_terminal(self, text: String) -> String {
+        if !io::stdout().is_terminal() {
+            return text;
+        }
+        let plain = |c: &char| *c == '\n' || *c == '\t' || !hostdiag_report::page::is_harmful(*c);
+        text.chars().filter(plain).collect()
+    }
+
     fn colored(self) -> bool {
         match self.color {
             Color::Always => true,
@@ -63,6 +73,12 @@ pub fn write(result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Resul
     let mut out = BufWriter::new(io::stdout().lock());
     result(&mut out)?;
     out.flush()
+}
+
+/// A warning, which is no result, to stderr.
+pub fn warn(text: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "warning: {}", hostdiag_report::page::harmless(text));
 }
 
 /// Keeps a result in a file that only its owner can read.

@@ -146,6 +146,9 @@ impl Verdict {
 pub enum Reason {
     /// Wanted is off, and the configuration was searched without result.
     NothingAsksForIt,
+    /// Wanted is off, and none of the files that could be read asks for that;
+    /// some could not be read, or were not understood.
+    NothingReadableAsksForIt,
     /// Wanted is off; the configuration was not searched.
     ConfigurationNotSearched,
     /// Wanted is off, and the layers of the device are not known.
@@ -172,6 +175,11 @@ pub enum Reason {
     },
     /// Devices below lack it.
     Below,
+    /// Wanted, and the device below, which decides, is in another network
+    /// namespace.
+    BelowInAnotherNetns,
+    /// Wanted, and the features of the device below are not known.
+    BelowUnknown,
     /// Nothing is enslaved to this device.
     NoMembers {
         /// The bond, team or bridge.
@@ -190,7 +198,11 @@ pub enum Reason {
         device: String,
     },
     /// The driver refuses it and does not say why.
-    DriverRefuses,
+    DriverRefuses {
+        /// The MTU in bytes where it is large, which may be why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        mtu: Option<u32>,
+    },
     /// The process that holds this tun or tap device did not ask for it
     /// (drivers/net/tun.c, `TUNSETOFFLOAD`).
     HolderDecides,

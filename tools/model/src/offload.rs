@@ -14,6 +14,10 @@ pub struct OffloadData {
     /// where the configuration was not searched.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub intents: Option<Vec<Intent>>,
+    /// Part of the configuration could not be read or understood: that no line
+    /// asks for something does not prove that nobody does.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub intents_incomplete: bool,
 }
 
 /// One network namespace.

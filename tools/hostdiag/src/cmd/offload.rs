@@ -1,12 +1,12 @@
 //! `hostdiag offload`: which NIC offloads are lost, in which layer, and why.
 
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use hostdiag_model::recording::Data;
-use hostdiag_model::{Audit, Device, OffloadData, Recording, matrix};
+use hostdiag_model::{Audit, Device, Namespace, OffloadData, Recording, matrix};
 use hostdiag_report::offload as render;
 
 use crate::fail::Status;
@@ -72,19 +72,29 @@ pub enum Format {
 
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
-    let mut recording = match &args.from {
-        Some(path) => from::read(path, args.links.as_deref())?,
+    let (mut recording, unread) = match &args.from {
+        Some(path) => (from::read(path, args.links.as_deref())?, false),
         None => live(args)?,
     };
-    let rules = rules::load(args.policy.as_deref())?;
+    let rules = rules::load(args.policy.as_deref(), args.from.is_none())?;
     let Data::Offload(data, audit) = &mut recording.data;
+    for warning in rules.warnings(data) {
+        output::warn(&warning);
+    }
     *audit = rules.audit(data, recording.started_ms);
-    select::only(data, audit, &args.interfaces)?;
-    let status = if args.format == Format::Ethtool { Status::Fine } else { status(audit, args.strict) };
+    // What is kept is whole: other devices explain those that were asked for.
     if let Some(path) = &args.output {
         output::save(path, |out| recording.write(out))?;
     }
-    print(args, look, &recording)?;
+    let Data::Offload(data, audit) = &mut recording.data;
+    let devices = select::only(data, audit, &args.interfaces)?;
+    let status = match status(audit, args.strict) {
+        _ if args.format == Format::Ethtool => Status::Fine,
+        // Nothing was found, but not everything was read.
+        Status::Fine if unread => Status::Missing,
+        status => status,
+    };
+    print(args, look, &recording, devices)?;
     Ok(status)
 }
 
@@ -93,30 +103,30 @@ fn status(audit: &Audit, strict: bool) -> Status {
     if counts { Status::Findings } else { Status::Fine }
 }
 
-fn print(args: &Args, look: Look, recording: &Recording) -> Result<()> {
+/// `selected`: the namespaces with just the devices that were asked for.
+fn print(args: &Args, look: Look, recording: &Recording, selected: Vec<Namespace>) -> Result<()> {
     let Data::Offload(data, audit) = &recording.data;
     let text = match (args.format, args.matrix) {
-        (Format::Json, true) => {
-            let mut json = serde_json::to_string(&matrix::matrices(&data.namespaces, args.all))?;
-            json.push('\n');
-            json
-        }
+        (Format::Json, true) => serde_json::to_string(&matrix::matrices(&selected, args.all))? + "\n",
         (Format::Json, false) => return Ok(output::write(|out| recording.write(out))?),
-        (Format::Text, true) => {
-            render::matrix::text(&matrix::matrices(&data.namespaces, args.all), look.style())
-        }
+        (Format::Text, true) => render::matrix::text(&matrix::matrices(&selected, args.all), look.style()),
         (Format::Text, false) => {
             let options = render::Options { notes: args.notes, all: args.all, style: look.style() };
-            render::text(recording, data, audit, options)
+            let selected = OffloadData {
+                namespaces: selected,
+                intents: None,
+                intents_incomplete: data.intents_incomplete,
+            };
+            render::text(recording, &selected, audit, options)
         }
-        (Format::Ethtool, _) => ethtool(data, &args.interfaces),
+        (Format::Ethtool, _) => look.for_terminal(ethtool(&selected, &args.interfaces)),
     };
     Ok(output::write(|out| out.write_all(text.as_bytes()))?)
 }
 
 /// The named devices, without what lies below them; without names all.
-fn ethtool(data: &OffloadData, names: &[String]) -> String {
-    let devices = data.namespaces.iter().flat_map(|namespace| &namespace.devices);
+fn ethtool(namespaces: &[Namespace], names: &[String]) -> String {
+    let devices = namespaces.iter().flat_map(|namespace| &namespace.devices);
     let named = |device: &&Device| {
         let altnames = device.link.as_ref().map(|link| link.altnames.as_slice()).unwrap_or_default();
         names.is_empty() || names.iter().any(|name| device.name == *name || altnames.contains(name))
@@ -124,21 +134,23 @@ fn ethtool(data: &OffloadData, names: &[String]) -> String {
     render::ethtool::text(&devices.filter(named).collect::<Vec<_>>())
 }
 
-fn live(args: &Args) -> Result<Recording> {
-    let (started, clock) = (SystemTime::now(), Instant::now());
+/// This host, and whether a namespace that was asked for could not be read.
+fn live(args: &Args) -> Result<(Recording, bool)> {
+    let (started_ms, clock) = (from::now_ms(), Instant::now());
     let scope = match &args.netns {
         Some(name) => Scope::Named(name.clone()),
         None if args.all_netns => Scope::All,
         None => Scope::Here,
     };
-    let data = live::data(&scope)?;
-    Ok(Recording {
+    let (data, unread) = live::data(&scope)?;
+    let recording = Recording {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         command: "offload".to_owned(),
         host: crate::host::this(),
-        started_ms: started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64),
+        started_ms,
         elapsed_ms: Some(clock.elapsed().as_millis() as u64),
         loss: Vec::new(),
         data: Data::Offload(data, Audit::default()),
-    })
+    };
+    Ok((recording, unread))
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use hostdiag_model::offload::Source;
@@ -20,6 +21,9 @@ const MAX_BYTES: u64 = 512 << 20;
 /// Reads `path` (`-`: stdin), and the links that go with a text.
 pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    if path == Path::new("-") && links == Some(path) {
+        return Err(bad(&name, "it can be read once: --from - or --links -, not both"));
+    }
     let bytes = bytes(path).with_context(|| format!("failed to read {name}"))?;
     if bytes.trim_ascii_start().starts_with(b"{") {
         return recording(&bytes, &name, links);
@@ -37,18 +41,27 @@ pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
     };
     if let Some(path) = links {
         let json = bytes_of_links(path)?;
-        links::merge(&mut namespace, &json).map_err(|problem| bad(&path.display().to_string(), &problem))?;
+        links::merge(&mut namespace, &json).map_err(|problem| {
+            let failure = Failure::new(Code::BadInput, format!("{}: {problem}", path.display()));
+            failure.hint("on that host: ip -d -j link > links.json")
+        })?;
     }
-    let data = OffloadData { namespaces: vec![namespace], intents: None };
+    let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false };
     Ok(Recording {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         command: "offload".to_owned(),
         host: Host { name, ..Host::default() },
-        started_ms: 0,
+        // When it was written is not known; what matters is which rules hold now.
+        started_ms: now_ms(),
         elapsed_ms: Some(0),
         loss: Vec::new(),
         data: Data::Offload(data, Audit::default()),
     })
+}
+
+/// Milliseconds since 1970, UTC.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn recording(bytes: &[u8], name: &str, links: Option<&Path>) -> Result<Recording> {

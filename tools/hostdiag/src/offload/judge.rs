@@ -22,19 +22,30 @@ pub type Accept<'a> = dyn Fn(&str, &str) -> Option<Accepted> + 'a;
 
 /// Judges everything that was read.
 pub fn audit(data: &OffloadData, accept: &Accept<'_>) -> Audit {
-    let intents = data.intents.as_deref();
-    let entries = data.namespaces.iter().flat_map(|there| namespace(there, intents, accept));
+    let here = data.intents.as_deref().map(|lines| Searched { lines, complete: !data.intents_incomplete });
+    // The files are of the host, and a name in another namespace is another device.
+    let searched = |there: &Namespace| here.filter(|_| there.name.is_none());
+    let entries = data.namespaces.iter().flat_map(|there| namespace(there, searched(there), accept));
     Audit { entries: entries.collect(), expired: Vec::new() }
 }
 
-/// Judges one namespace.
-pub fn namespace(namespace: &Namespace, intents: Option<&[Intent]>, accept: &Accept<'_>) -> Vec<Entry> {
+/// The configuration as far as it was searched.
+#[derive(Clone, Copy, Debug)]
+pub struct Searched<'a> {
+    /// The lines found.
+    pub lines: &'a [Intent],
+    /// Everything could be read and understood.
+    pub complete: bool,
+}
+
+/// Judges one namespace; `intents` is absent where nothing was searched.
+pub fn namespace(namespace: &Namespace, intents: Option<Searched<'_>>, accept: &Accept<'_>) -> Vec<Entry> {
     Judge { stack: Stack::new(namespace), intents, accept, known: RefCell::default() }.entries()
 }
 
 struct Judge<'a> {
     stack: Stack<'a>,
-    intents: Option<&'a [Intent]>,
+    intents: Option<Searched<'a>>,
     accept: &'a Accept<'a>,
     /// What was judged already: every device on a bond asks for the bond's.
     known: RefCell<HashMap<(Position, &'static str), Option<Loss>>>,
@@ -162,21 +173,38 @@ impl<'a> Judge<'a> {
         if let Some(loss) = self.quirk(at, row.name) {
             return Some(loss);
         }
-        if role == Role::Unknown || ours && role == Role::Vlan && self.stack.lowers(at).is_empty() {
-            let loss = Loss::new(Verdict::OffByWish, Reason::LayersUnknown, Repair::Set);
-            return Some(Loss { finding: row.weight == Weight::Full, ..loss });
-        }
-        if !ours {
+        if !ours && role != Role::Unknown {
             return Some(Loss::new(Verdict::OffByWish, Reason::DefaultOrByHand, Repair::ByHand));
         }
-        if self.stack.lowers(at).iter().any(|below| self.offers(*below, row.name)) {
-            let reason = match self.intents {
-                Some(_) => Reason::NothingAsksForIt,
-                None => Reason::ConfigurationNotSearched,
-            };
-            return Some(Loss::new(Verdict::LostHere, reason, Repair::Set));
+        match self.below_offers(at, row.name) {
+            Some(true) => Some(Loss::new(Verdict::LostHere, self.nobody_asks(), Repair::Set)),
+            Some(false) if row.weight == Weight::WishOnly => None,
+            Some(false) => Some(self.below(at, row, depth)),
+            // What lies below is not known, nor whether the wish is right.
+            None => {
+                let loss = Loss::new(Verdict::OffByWish, Reason::LayersUnknown, Repair::ByHand);
+                Some(Loss { finding: row.weight == Weight::Full, ..loss })
+            }
         }
-        if row.weight == Weight::WishOnly { None } else { Some(self.below(at, row, depth)) }
+    }
+
+    fn nobody_asks(&self) -> Reason {
+        match self.intents {
+            Some(searched) if searched.complete => Reason::NothingAsksForIt,
+            Some(_) => Reason::NothingReadableAsksForIt,
+            None => Reason::ConfigurationNotSearched,
+        }
+    }
+
+    /// Whether a device below has a feature; `None` where none of them is known.
+    fn below_offers(&self, at: Position, feature: &str) -> Option<bool> {
+        let lowers = self.stack.lowers(at);
+        let known = || lowers.iter().filter(|below| self.stack.device(**below).features.is_some());
+        let nothing_below = lowers.is_empty() && self.stack.role(at).has_ports();
+        if known().next().is_none() && !nothing_below {
+            return None;
+        }
+        Some(known().any(|below| self.offers(*below, feature)))
     }
 
     /// `off [requested on]`: something holds it off.
@@ -184,17 +212,23 @@ impl<'a> Judge<'a> {
         if row.weight != Weight::Full {
             return None;
         }
-        let role = self.stack.role(at);
-        let lowers = self.stack.lowers(at);
-        Some(match role {
-            Role::Physical => self.refused(at),
-            Role::Veth | Role::Software => self.xdp(at).unwrap_or_else(|| self.software(at)),
-            Role::Unknown => undecided(),
-            _ if lowers.is_empty() && !role.has_ports() => undecided(),
-            _ if !lowers.iter().any(|below| self.offers(*below, row.name)) => self.below(at, row, depth),
-            Role::Vlan => self.vlan(at, row.name),
-            _ => Loss::new(Verdict::Stuck, Reason::NotRecomputed, Repair::Recompute),
+        Some(match self.stack.role(at) {
+            Role::Physical => self.refused(at, row),
+            Role::Veth | Role::Software => self.xdp(at, row).unwrap_or_else(|| self.software(at)),
+            role => match self.below_offers(at, row.name) {
+                Some(true) if role == Role::Vlan => self.vlan(at, row.name),
+                Some(true) => Loss::new(Verdict::Stuck, Reason::NotRecomputed, Repair::Recompute),
+                Some(false) => self.below(at, row, depth),
+                None => self.below_unknown(at),
+            },
         })
+    }
+
+    /// Whatever holds it off lies below, where nothing can be seen.
+    fn below_unknown(&self, at: Position) -> Loss {
+        let elsewhere = self.stack.link(at).is_some_and(|link| link.lower_netnsid.is_some());
+        let reason = if elsewhere { Reason::BelowInAnotherNetns } else { Reason::BelowUnknown };
+        Loss { finding: !elsewhere, ..Loss::new(Verdict::StuckOrLimit, reason, Repair::None) }
     }
 
     /// `off [fixed]`: the device cannot. Only said of hardware; what a
@@ -207,7 +241,7 @@ impl<'a> Judge<'a> {
             // Few cards segment with ECN in hardware, and nobody misses it.
             Role::Physical if row.name == "tx-tcp-ecn-segmentation" => None,
             Role::Physical => Some(Loss::new(Verdict::Fixed, Reason::NotSupported, Repair::None)),
-            Role::Veth => self.xdp(at),
+            Role::Veth => self.xdp(at, row),
             _ => None,
         }
     }
@@ -247,8 +281,8 @@ impl<'a> Judge<'a> {
             let reason = Reason::NoMembers { device: self.stack.name(at).to_owned() };
             return Loss::new(Verdict::NoMembers, reason, Repair::None);
         }
-        let found =
-            lowers.iter().filter_map(|below| Some((*below, self.judge_there(*below, row, depth + 1)?)));
+        let cause = |below| self.judge_there(below, row, depth + 1).or_else(|| self.cannot(below, row.name));
+        let found = lowers.iter().filter_map(|below| Some((*below, cause(*below)?)));
         // A wish on hardware below is a note there, but a loss here.
         let counts = |(_, loss): &(Position, Loss)| loss.finding || loss.verdict == Verdict::OffByWish;
         let (open, explained): (Vec<_>, Vec<_>) = found.partition(counts);
@@ -274,6 +308,14 @@ impl<'a> Judge<'a> {
         Loss { lost_at, ..Loss::new(Verdict::LostBelow, Reason::Below, Repair::Below { devices }) }
     }
 
+    /// A device below that cannot have a feature, although that is no loss of
+    /// its own: software devices, and cards where nobody misses it.
+    fn cannot(&self, at: Position, feature: &str) -> Option<Loss> {
+        let features = self.stack.device(at).features.as_ref()?;
+        let fixed = features.get(feature).is_some_and(|state| !state.changeable());
+        fixed.then(|| Loss::new(Verdict::Fixed, Reason::NotSupported, Repair::None))
+    }
+
     /// The same loss on the device below, where checksums may be of the other
     /// kind, and where another loss of that device may be the cause.
     fn judge_there(&self, below: Position, row: &Watched, depth: usize) -> Option<Loss> {
@@ -297,15 +339,17 @@ impl<'a> Judge<'a> {
         self.stack.device(at).features.as_ref().is_some_and(|features| watch::offered(features, feature))
     }
 
+    /// Lines that ask for it to be off. Within a file the last line about it
+    /// counts; which of two files is read last, their managers know.
     fn asked_by(&self, at: Position, feature: &str) -> Vec<Intent> {
         let name = self.stack.name(at);
-        let intents = self.intents.unwrap_or_default().iter();
-        intents
-            .filter(|intent| {
-                !intent.on && intent.device == name && intent.features.iter().any(|f| f == feature)
-            })
-            .cloned()
-            .collect()
+        let about = |intent: &&Intent| intent.device == name && intent.features.iter().any(|f| f == feature);
+        let lines: Vec<&Intent> =
+            self.intents.map_or(&[][..], |found| found.lines).iter().filter(about).collect();
+        let last = |intent: &&&Intent| {
+            !lines.iter().any(|other| other.file == intent.file && other.line > intent.line)
+        };
+        lines.iter().filter(last).filter(|intent| !intent.on).map(|intent| (*intent).clone()).collect()
     }
 
     fn driver(&self, at: Position) -> Option<String> {
@@ -315,7 +359,10 @@ impl<'a> Judge<'a> {
 
     /// A known fault of the driver at the bottom, or of this kind of device.
     fn quirk(&self, at: Position, feature: &str) -> Option<Loss> {
-        let bottoms = self.stack.below(at).into_iter().filter(|below| self.stack.lowers(*below).is_empty());
+        // A card that has the feature on itself gives no reason to do without.
+        let without =
+            |below: &Position| self.stack.lowers(*below).is_empty() && !self.offers(*below, feature);
+        let bottoms = self.stack.below(at).into_iter().filter(without);
         let found =
             std::iter::once(at).chain(bottoms).find_map(|at| quirk::find(&self.driver(at)?, feature))?;
         let reason = Reason::Quirk {
@@ -326,31 +373,42 @@ impl<'a> Judge<'a> {
         Some(Loss::new(Verdict::HardwareQuirk, reason, Repair::None))
     }
 
-    /// Hardware whose driver does not follow the wish.
-    fn refused(&self, at: Position) -> Loss {
-        let mtu = self.stack.link(at).map(|link| link.mtu).filter(|mtu| *mtu > 1500);
-        let jumbo = mtu.map(|mtu| {
+    /// Hardware whose driver does not follow the wish. That is a limit, unless
+    /// another device of the same driver shows that it could.
+    fn refused(&self, at: Position, row: &Watched) -> Loss {
+        let (driver, mtu) =
+            (self.driver(at), self.stack.link(at).map(|link| link.mtu).filter(|mtu| *mtu > 1500));
+        if let Some(loss) = self.quirk(at, row.name).or_else(|| self.xdp(at, row)) {
+            return loss;
+        }
+        if let (Some(driver), Some(mtu)) = (&driver, mtu)
+            && quirk::refuses_at_large_mtu(driver, row.name)
+        {
             let reason = Reason::Mtu { device: self.stack.name(at).to_owned(), mtu };
-            Loss::new(Verdict::DriverLimit, reason, Repair::ByHand)
-        });
-        self.xdp(at)
-            .or(jumbo)
-            .unwrap_or_else(|| Loss::new(Verdict::StuckOrLimit, Reason::DriverRefuses, Repair::ByHand))
+            return Loss::new(Verdict::DriverLimit, reason, Repair::ByHand);
+        }
+        let twin = |other: &Position| {
+            self.stack.role(*other) == Role::Physical && driver.is_some() && self.driver(*other) == driver
+        };
+        let mut others = 0..self.stack.namespace.devices.len();
+        let could = others.any(|other| other != at && twin(&other) && self.offers(other, row.name));
+        let verdict = if could { Verdict::StuckOrLimit } else { Verdict::DriverLimit };
+        Loss::new(verdict, Reason::DriverRefuses { mtu }, Repair::ByHand)
     }
 
     /// A software device with nothing below it: its driver decides, or whoever
     /// holds it.
     fn software(&self, at: Position) -> Loss {
         let tun = self.stack.link(at).is_some_and(|link| link.kind.as_deref() == Some("tun"));
-        let reason = if tun { Reason::HolderDecides } else { Reason::DriverRefuses };
+        let reason = if tun { Reason::HolderDecides } else { Reason::DriverRefuses { mtu: None } };
         Loss::new(Verdict::DriverLimit, reason, Repair::None)
     }
 
     /// An XDP program on a device or its veth peer, which takes segmentation
     /// away (drivers/net/veth.c, `veth_xdp_set`; many drivers'
     /// `ndo_fix_features`).
-    fn xdp(&self, at: Position) -> Option<Loss> {
-        let link = self.stack.link(at)?;
+    fn xdp(&self, at: Position, row: &Watched) -> Option<Loss> {
+        let link = self.stack.link(at).filter(|_| !row.needs.is_empty())?;
         let peer = (link.kind.as_deref() == Some("veth")).then(|| self.stack.peer(at)).flatten();
         let attached = |at: &Position| self.stack.link(*at).is_some_and(|link: &Link| link.xdp);
         let device = std::iter::once(at).chain(peer).find(attached)?;
@@ -373,6 +431,15 @@ impl<'a> Judge<'a> {
         let against =
             self.stack.uppers(at).iter().filter(|up| !wants(up) || self.stack.role(**up).has_ports());
         let mut by: Vec<String> = against.map(|up| self.stack.name(*up).to_owned()).collect();
+        // Rules of the same device: netdev_fix_features, and vmxnet3's own.
+        by.extend(
+            ["rx-gro-hw", "rx-fcs"]
+                .iter()
+                .filter(|rule| features.active(rule))
+                .map(|rule| (*rule).to_owned()),
+        );
+        let no_checksum = features.get("rx-checksum").is_some_and(|state| !state.active());
+        by.extend(no_checksum.then(|| "rx-checksum off".to_owned()));
         by.extend((self.stack.namespace.forwarding == Some(true)).then(|| "forwarding".to_owned()));
         by.extend(link.xdp.then(|| "XDP".to_owned()));
         by.extend(link.port_kind.clone().filter(|_| link.master.is_some() && by.is_empty()));

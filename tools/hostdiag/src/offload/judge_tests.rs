@@ -6,7 +6,7 @@ use hostdiag_model::audit::{Accepted, Entry, Reason, Repair, Verdict};
 use hostdiag_model::offload::{Intent, Source};
 use hostdiag_model::{Device, FeatureState, Features, Link, Namespace};
 
-use super::namespace;
+use super::{Searched, namespace};
 use crate::offload::watch::{CSUM, CSUM4, CSUM6, SG};
 
 const TSO: &str = "tx-tcp-segmentation";
@@ -82,7 +82,7 @@ impl Host {
             let rule = self.accepted.filter(|rule| *rule == (device, feature))?;
             Some(Accepted { reason: rule.0.to_owned(), until: None })
         };
-        namespace(&there, Some(&self.intents), &accept)
+        namespace(&there, Some(Searched { lines: &self.intents, complete: true }), &accept)
     }
 }
 
@@ -139,10 +139,69 @@ fn a_fault_of_the_card_excuses_the_devices_on_it() {
     let card = [(TSO, FeatureState::Off)];
     let entries = Host::new(&card, &[], &[]).driver("e1000e").judged();
     assert_eq!(lines(&entries), [format!("eth2 {TSO} hardware-quirk")]);
+    // The driver itself drops the wish, at 10 and 100 Mbit/s.
+    let card = [(TSO, FeatureState::OffRequestedOn)];
+    let entries = Host::new(&card, &[], &[]).driver("e1000e").judged();
+    assert_eq!(lines(&entries), [format!("eth2 {TSO} hardware-quirk")]);
+    // But a card that has it on is no excuse for a VLAN that has not.
     let entries = Host::new(&[], &[], &[(CSUM, FeatureState::Off)]).driver("r8169").judged();
-    assert_eq!(lines(&entries), [format!("vlan10 {CSUM} hardware-quirk")]);
-    let entries = Host::new(&[], &[], &[(CSUM, FeatureState::Off)]).driver("ixgbe").judged();
     assert_eq!(lines(&entries), [format!("vlan10 {CSUM} lost-here!")]);
+}
+
+#[test]
+fn a_driver_that_refuses_is_a_limit_unless_its_twin_does_not() {
+    let refused = [(SG, FeatureState::OffRequestedOn)];
+    let mut host = Host::new(&refused, &[], &[]).driver("ixgbe");
+    Host::link(&mut host.devices[0]).mtu = 9000;
+    let entries = host.judged();
+    assert_eq!(lines(&entries), [format!("eth2 {SG} driver-limit")]);
+    assert_eq!(entries[0].reason, Reason::DriverRefuses { mtu: Some(9000) });
+    let mut host = Host::new(&refused, &[], &[]).driver("ixgbe");
+    let mut twin = device(5, "eth3", None, &[]);
+    Host::link(&mut twin).driver = Some("ixgbe".into());
+    host.devices.push(twin);
+    assert_eq!(lines(&host.judged()), [format!("eth2 {SG} stuck-or-limit!")]);
+}
+
+#[test]
+fn nothing_is_said_of_devices_whose_features_are_not_known() {
+    // The text of one device, with the links of all.
+    let with = |state| {
+        let mut host = Host::new(&[], &[], &[(SG, state)]);
+        host.devices.iter_mut().take(2).for_each(|device| device.features = None);
+        host.judged()
+    };
+    let entries = with(FeatureState::Off);
+    assert_eq!(lines(&entries), [format!("vlan10 {SG} off-by-wish!")]);
+    assert_eq!((&entries[0].reason, &entries[0].repair), (&Reason::LayersUnknown, &Repair::ByHand));
+    let entries = with(FeatureState::OffRequestedOn);
+    assert_eq!(entries[0].reason, Reason::BelowUnknown);
+}
+
+#[test]
+fn a_parent_in_another_namespace_is_no_finding() {
+    let mut host = Host::new(&[], &[], &[(SG, FeatureState::OffRequestedOn)]);
+    host.devices.drain(..2);
+    Host::link(&mut host.devices[0]).lower_netnsid = Some(0);
+    let entries = host.judged();
+    assert_eq!(lines(&entries), [format!("vlan10 {SG} stuck-or-limit")]);
+    assert_eq!(entries[0].reason, Reason::BelowInAnotherNetns);
+}
+
+#[test]
+fn software_below_that_cannot_is_no_finding() {
+    let requested = [(SG, FeatureState::OffRequestedOn)];
+    let mut host = Host::new(&[], &[], &requested);
+    host.devices[1] = device(3, "bat0", Some("batadv"), &[(SG, FeatureState::OffFixed)]);
+    assert_eq!(lines(&host.judged()), [format!("vlan10 {SG} fixed")]);
+}
+
+#[test]
+fn the_last_line_of_a_file_counts() {
+    let mut host =
+        Host::new(&[], &[], &[(SG, FeatureState::Off)]).asks("vlan10", SG, false).asks("vlan10", SG, true);
+    host.intents[1].line = 9;
+    assert_eq!(lines(&host.judged()), [format!("vlan10 {SG} lost-here!")]);
 }
 
 #[test]
@@ -155,11 +214,11 @@ fn a_card_that_cannot_is_no_loss_anywhere() {
 }
 
 #[test]
-fn a_driver_refuses_at_a_large_mtu() {
-    let mut host = Host::new(&[(TSO, FeatureState::OffRequestedOn)], &[], &[]);
+fn a_driver_is_known_to_refuse_at_a_large_mtu() {
+    let mut host = Host::new(&[(CSUM, FeatureState::OffRequestedOn)], &[], &[]).driver("mvneta");
     Host::link(&mut host.devices[0]).mtu = 9000;
     let entries = host.judged();
-    assert_eq!(lines(&entries), [format!("eth2 {TSO} driver-limit")]);
+    assert_eq!(lines(&entries), [format!("eth2 {CSUM} driver-limit")]);
     assert_eq!(entries[0].reason, Reason::Mtu { device: "eth2".into(), mtu: 9000 });
 }
 

@@ -49,8 +49,11 @@ struct InfoData {
 /// Puts the links of `json` to the devices of the namespace. Devices without
 /// features and features without a device are both kept.
 pub fn merge(namespace: &mut Namespace, json: &[u8]) -> Result<(), String> {
-    let links: Vec<IpLink> =
-        serde_json::from_slice(json).map_err(|error| format!("not what `ip -d -j link` prints: {error}"))?;
+    let wrong = |error: serde_json::Error| format!("not what `ip -d -j link` prints: {error}");
+    let all: Vec<serde_json::Value> = serde_json::from_slice(json).map_err(wrong)?;
+    // ip prints an empty object for what its filter left out.
+    let full = all.into_iter().filter(|link| link.as_object().is_none_or(|link| !link.is_empty()));
+    let links: Vec<IpLink> = full.map(serde_json::from_value).collect::<Result<_, _>>().map_err(wrong)?;
     let index: HashMap<&str, u32> = links.iter().map(|link| (link.ifname.as_str(), link.ifindex)).collect();
     let mut known: HashMap<&str, Link> =
         links.iter().map(|link| (link.ifname.as_str(), convert(link, &index))).collect();

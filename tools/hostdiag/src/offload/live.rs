@@ -31,9 +31,11 @@ pub enum Scope {
 /// (net/8021q/vlan.c, `vlan_work`): what is not active yet may be in a moment.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Everything the audit needs of the chosen namespaces.
-pub fn data(scope: &Scope) -> Result<OffloadData> {
+/// Everything the audit needs of the chosen namespaces, and whether one of them
+/// could not be read.
+pub fn data(scope: &Scope) -> Result<(OffloadData, bool)> {
     let mut namespaces = Vec::new();
+    let mut unread = false;
     if let Scope::Named(name) = scope {
         namespaces.push(inside(&netns::named(name)?)?);
     } else {
@@ -47,18 +49,20 @@ pub fn data(scope: &Scope) -> Result<OffloadData> {
                     let problem =
                         Problem { subject: format!("netns {}", other.name), message: format!("{error:#}") };
                     namespaces[0].problems.push(problem);
+                    unread = true;
                 }
             }
         }
     }
     let asked = unwanted(&namespaces);
     let found = if asked.is_empty() { Search::default() } else { intent::search(Path::new("/"), &asked) };
+    let intents_incomplete = !found.problems.is_empty();
     namespaces[0].problems.extend(found.problems);
-    Ok(OffloadData { namespaces, intents: Some(found.intents) })
+    Ok((OffloadData { namespaces, intents: Some(found.intents), intents_incomplete }, unread))
 }
 
-/// The devices with something switched off: only for them somebody may have
-/// asked. On a healthy host there are none, and no configuration is read.
+/// The devices of this namespace with something switched off: only for them
+/// somebody may have asked. On a healthy host there are none, and no configuration is read.
 fn unwanted(namespaces: &[Namespace]) -> Vec<Device> {
     let off = |namespace: &Namespace| -> Vec<Device> {
         let entries = judge::namespace(namespace, None, &|_, _| None);
@@ -69,7 +73,7 @@ fn unwanted(namespaces: &[Namespace]) -> Vec<Device> {
             .collect();
         namespace.devices.iter().filter(|device| off.contains(&device.name)).cloned().collect()
     };
-    namespaces.iter().flat_map(off).collect()
+    namespaces.iter().filter(|namespace| namespace.name.is_none()).flat_map(off).collect()
 }
 
 fn inside(other: &Netns) -> Result<Namespace> {

@@ -9,6 +9,9 @@ use super::quirk;
 use super::watch;
 use hostdiag_model::stack::{MAX_DEPTH, Position, Role, Stack};
 
+/// As many siblings of a VLAN are looked at.
+const MAX_SIBLINGS: usize = 256;
+
 /// As many devices at the bottom are looked at and named.
 const MAX_BOTTOMS: usize = 32;
 
@@ -61,7 +64,11 @@ fn without(stack: &Stack<'_>, below: Position, feature: &str) -> Offer {
 /// Without the field: a sibling that has the feature proves the offer, a
 /// driver that is known to offer nothing disproves it.
 fn by_other_signs(stack: &Stack<'_>, vlan: Position, below: Position, feature: &str) -> Offer {
-    let siblings = stack.uppers(below).iter().filter(|up| **up != vlan && stack.role(**up) == Role::Vlan);
+    let siblings = stack
+        .uppers(below)
+        .iter()
+        .take(MAX_SIBLINGS)
+        .filter(|up| **up != vlan && stack.role(**up) == Role::Vlan);
     if siblings.copied().any(|sibling| stack.active(sibling, feature)) {
         return Offer::Made;
     }

@@ -44,12 +44,6 @@ pub const QUIRKS: &[Quirk] = &[
         reference: "drivers/net/ethernet/ti/am65-cpsw-nuss.c",
     },
     Quirk {
-        driver: "bnx2",
-        features: &SG_TSO,
-        problem: "stalls below Xen",
-        reference: "xcp-ng/xcp issue 506",
-    },
-    Quirk {
         driver: "vxlan",
         features: &CSUM,
         problem: "packets with wrong checksums behind some NICs and on VMware; flannel and calico switch it off",
@@ -60,6 +54,16 @@ pub const QUIRKS: &[Quirk] = &[
 /// The fault of a driver, or kind of software device, that concerns a feature.
 pub fn find(driver: &str, feature: &str) -> Option<&'static Quirk> {
     QUIRKS.iter().find(|quirk| quirk.driver == driver && quirk.features.contains(&feature))
+}
+
+/// Whether a driver is known to refuse a feature above an MTU of 1500: r8169 on
+/// most chips (`rtl8169_fix_features`), mvneta (`mvneta_fix_features`).
+pub fn refuses_at_large_mtu(driver: &str, feature: &str) -> bool {
+    match driver {
+        "r8169" => CSUM.contains(&feature) || TSO.contains(&feature),
+        "mvneta" => CSUM.contains(&feature),
+        _ => false,
+    }
 }
 
 /// Drivers that never set `vlan_features` in any kernel looked at: a VLAN on

@@ -4,40 +4,45 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use hostdiag_model::stack::Stack;
-use hostdiag_model::{Audit, OffloadData};
+use hostdiag_model::{Audit, Namespace, OffloadData};
 
 use crate::fail::{Code, Failure, did_you_mean};
 
-/// Keeps the named interfaces and everything below them, with their entries.
-/// Without names all stay.
+/// The namespaces with just the named interfaces and everything below them;
+/// without names whole. Of the audit only entries of those stay.
 ///
 /// # Errors
 /// `no-such-interface` for a name that no namespace has, with the nearest ones.
-pub fn only(data: &mut OffloadData, audit: &mut Audit, names: &[String]) -> Result<()> {
+pub fn only(data: &OffloadData, audit: &mut Audit, names: &[String]) -> Result<Vec<Namespace>> {
     if names.is_empty() {
-        return Ok(());
+        return Ok(data.namespaces.clone());
     }
     for name in names {
         if !data.namespaces.iter().any(|namespace| Stack::new(namespace).find(name).is_some()) {
             return Err(unknown(data, name));
         }
     }
-    for namespace in &mut data.namespaces {
-        let stack = Stack::new(namespace);
-        let named = names.iter().filter_map(|name| stack.find(name));
-        let kept: BTreeSet<usize> = named.flat_map(|at| std::iter::once(at).chain(stack.below(at))).collect();
-        let mut at = 0;
-        namespace.devices.retain(|_| {
-            at += 1;
-            kept.contains(&(at - 1))
-        });
-    }
-    data.namespaces.retain(|namespace| !namespace.devices.is_empty());
+    let selected: Vec<Namespace> =
+        data.namespaces.iter().map(|namespace| reduced(namespace, names)).collect();
     audit.entries.retain(|entry| {
-        let mut there = data.namespaces.iter().filter(|namespace| namespace.name == entry.netns);
+        let mut there = selected.iter().filter(|namespace| namespace.name == entry.netns);
         there.any(|namespace| namespace.devices.iter().any(|device| device.name == entry.device))
     });
-    Ok(())
+    Ok(selected)
+}
+
+fn reduced(namespace: &Namespace, names: &[String]) -> Namespace {
+    let stack = Stack::new(namespace);
+    let named = names.iter().filter_map(|name| stack.find(name));
+    let kept: BTreeSet<usize> = named.flat_map(|at| std::iter::once(at).chain(stack.below(at))).collect();
+    let devices = kept.iter().map(|at| namespace.devices[*at].clone()).collect();
+    Namespace {
+        devices,
+        problems: namespace.problems.clone(),
+        name: namespace.name.clone(),
+        path: namespace.path.clone(),
+        ..*namespace
+    }
 }
 
 fn unknown(data: &OffloadData, name: &str) -> anyhow::Error {
