@@ -1,5 +1,7 @@
 //! A page of text: what comes from a host is made harmless on its way in.
 
+pub use hostdiag_model::harmless::{harmless, is_harmful};
+
 /// How text is to look; decided by the caller, who knows the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
@@ -75,19 +77,6 @@ impl Page {
     pub fn finish(self) -> String {
         self.text
     }
-}
-
-/// Control characters, which a terminal obeys, and the bidirectional and
-/// invisible ones, which make text read as what it is not. An interface name
-/// may contain both (net/core/dev.c, `dev_valid_name`).
-pub fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-/// Text without harmful characters.
-pub fn harmless(text: &str) -> String {
-    text.chars().filter(|c| !is_harmful(*c)).collect()
 }
 
 /// `1 device`, `2 devices`.

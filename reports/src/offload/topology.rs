@@ -222,7 +222,9 @@ impl Picture<'_> {
             .flatten()
             .copied()
             .collect();
+        let unread = group.iter().all(|at| self.stack.device(*at).features.is_none());
         match labels.as_slice() {
+            [] if unread => "not read".to_owned(),
             [] => "ok".to_owned(),
             [first, rest @ ..] if rest.iter().all(|label| label == first) => {
                 format!("{} {first}", labels.len())

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod doctor;
 pub mod features;
 pub mod glob;
+pub mod harmless;
 pub mod host;
 pub mod matrix;
 pub mod names;

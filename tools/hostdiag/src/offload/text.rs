@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use hostdiag_model::features::{FeatureName, FeatureState};
+use hostdiag_model::harmless::is_harmful;
 use hostdiag_model::offload::Device;
 
 use super::names::{self, Alias};
@@ -94,19 +95,14 @@ fn check_size(text: &str) -> Result<(), TextError> {
 }
 
 fn check_characters(line: Line<'_>) -> Result<(), TextError> {
-    let odd = |c: char| {
-        (c.is_control() && c != '\t')
-            || ('\u{202a}'..='\u{202e}').contains(&c)
-            || ('\u{2066}'..='\u{2069}').contains(&c)
-    };
-    if line.text.contains(odd) {
+    if line.text.contains(|c: char| is_harmful(c) && c != '\t') {
         return Err(line.error("control characters, which ethtool does not print", SAVE_AGAIN));
     }
     Ok(())
 }
 
 fn shown(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim().chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    text.lines().next().unwrap_or_default().trim().chars().filter(|c| !is_harmful(*c)).take(SHOWN).collect()
 }
 
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
+use hostdiag_model::harmless::harmless;
 use hostdiag_model::offload::{Device, Intent, Problem};
 use nix::fcntl::OFlag;
 
@@ -294,9 +295,5 @@ fn read_limited(file: File, wanted: fn(&[u8]) -> bool) -> io::Result<Option<Vec<
 /// One line for people: trimmed, without control and direction characters,
 /// cut to its limit.
 fn clean(text: &str) -> String {
-    let odd = |c: &char| {
-        c.is_control() || ('\u{202a}'..='\u{202e}').contains(c) || ('\u{2066}'..='\u{2069}').contains(c)
-    };
-    let visible = text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !odd(c));
-    visible.collect::<String>().trim().chars().take(MAX_TEXT).collect()
+    harmless(&text.replace('\t', " ")).trim().chars().take(MAX_TEXT).collect()
 }
