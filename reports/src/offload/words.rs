@@ -95,7 +95,7 @@ pub fn repair(entry: &Entry) -> Option<String> {
 
 /// A name as a shell takes it: an interface name may hold what a shell obeys.
 pub fn shell(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:@".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "./_-:@".contains(c);
     if !name.is_empty() && name.chars().all(plain) {
         return name.to_owned();
     }
