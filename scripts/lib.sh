@@ -63,7 +63,7 @@ need_build() {
     local libraries=/usr/lib/x86_64-linux-gnu
     [[ $(uname -m) == x86_64 ]] || die "this machine is $(uname -m); hostdiag is for x86_64 only, so far"
     PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
-    command -v cargo >/dev/null || die "there is no cargo here; install Rust as https://rustup.rs says"
+    command -v cargo >/dev/null || die "there is no cargo here; install Rust first, by rustup"
     need clang:clang gcc:gcc make:make pkg-config:pkg-config "$libraries/libc.a:libc6-dev" \
         "$libraries/libelf.a:libelf-dev" "$libraries/libz.a:zlib1g-dev"
 }
