@@ -29,11 +29,12 @@ pub(crate) fn audit(args: &[&str]) -> Audited {
 /// The same as a user without any privilege, from a copy of the program that
 /// everyone can reach: it may lie in a folder of root alone.
 #[track_caller]
-pub(crate) fn audit_unprivileged() -> Audited {
+pub(crate) fn audit_unprivileged(args: &[&str]) -> Audited {
     let copy = std::env::temp_dir().join(format!("hostdiag-for-all-{}", std::process::id()));
     fs::copy(hostdiag().get_program(), &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = Command::new(&copy).args(["offload", "--format", "json"]).uid(65534).gid(65534).output();
+    let output =
+        Command::new(&copy).args(["offload", "--format", "json"]).args(args).uid(65534).gid(65534).output();
     fs::remove_file(&copy).unwrap();
     read(output.unwrap())
 }

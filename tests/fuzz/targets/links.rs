@@ -2,7 +2,7 @@
 #![no_main]
 
 use hostdiag::offload::{judge, links, text};
-use hostdiag_model::offload::{Namespace, Source};
+use hostdiag_model::offload::Namespace;
 use hostdiag_model::{OffloadData, matrix};
 use libfuzzer_sys::fuzz_target;
 
@@ -27,14 +27,7 @@ highdma: on
 fuzz_target!(|json: &[u8]| {
     for text in ["", FEATURES] {
         let devices = if text.is_empty() { Vec::new() } else { text::parse(text).expect("complete") };
-        let mut namespace = Namespace {
-            name: None,
-            path: None,
-            source: Source::Text,
-            forwarding: None,
-            devices,
-            problems: Vec::new(),
-        };
+        let mut namespace = Namespace::of_text(devices);
         if links::merge(&mut namespace, json).is_ok() {
             let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false };
             let _ = judge::audit(&data, &|_, _| None);

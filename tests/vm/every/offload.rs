@@ -56,7 +56,7 @@ fn offload_needs_no_root() {
     let stack = Stack::new();
     stack.break_offloads();
     wait_feature("vlan10", SG, "off");
-    let audited = audit_unprivileged();
+    let audited = audit_unprivileged(&[]);
     assert_eq!(audited.findings(), [format!("vlan10 {SG} lost-here"), format!("vlan10 {CSUM} lost-here")]);
 }
 
@@ -156,7 +156,7 @@ fn offload_stale_vlan_in_vlan_is_to_be_recreated() {
     assert_eq!(audited.verdict("w10.20", SG), (Verdict::StaleCopy, true));
     assert_eq!(audited.entry("w10.20", SG).repair, Repair::Recreate { device: "w10".into() });
     // Without BPF the honest answer is that it cannot be told.
-    assert_eq!(audit_unprivileged().verdict("w10.20", SG), (Verdict::StuckOrLimit, true));
+    assert_eq!(audit_unprivileged(&[]).verdict("w10.20", SG), (Verdict::StuckOrLimit, true));
     // The remedy that it names works.
     drop((inner, outer));
     let _outer = Link::service_vlan("w10", "bond0", 10);

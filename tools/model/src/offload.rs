@@ -43,6 +43,14 @@ pub struct Namespace {
     pub problems: Vec<Problem>,
 }
 
+impl Namespace {
+    /// A namespace of which a text says only this much: its devices.
+    pub fn of_text(devices: Vec<Device>) -> Self {
+        let (name, path, forwarding, problems) = (None, None, None, Vec::new());
+        Self { name, path, source: Source::Text, forwarding, devices, problems }
+    }
+}
+
 /// How features were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

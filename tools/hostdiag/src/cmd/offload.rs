@@ -20,6 +20,8 @@ use crate::output::{self, Look};
 /// bond, VLAN, bridge, ...) and shows one entry for each loss at its root. Needs
 /// no root; as root it can also tell a stuck feature from a limit of the driver.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Exit status: 0 no findings; 1 findings (with --strict notes too); 2 wrong usage or \
+an error; 4 a privilege or kernel feature is missing, or a namespace could not be read.")]
 pub struct Args {
     /// Only these interfaces and what lies below them.
     #[arg(value_name = "IFACE")]

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use hostdiag_model::offload::Source;
 use hostdiag_model::recording::{Data, ReadError};
 use hostdiag_model::{Audit, Host, Namespace, OffloadData, Recording};
 
@@ -31,14 +30,7 @@ pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
     let devices = String::from_utf8(bytes)
         .map_err(|_| bad(&name, "it is neither text nor a recording"))
         .and_then(|text| text::parse(&text).map_err(|error| bad(&name, &error.to_string())))?;
-    let mut namespace = Namespace {
-        name: None,
-        path: None,
-        source: Source::Text,
-        forwarding: None,
-        devices,
-        problems: Vec::new(),
-    };
+    let mut namespace = Namespace::of_text(devices);
     if let Some(path) = links {
         let json = bytes_of_links(path)?;
         links::merge(&mut namespace, &json).map_err(|problem| {

@@ -110,8 +110,6 @@ fn convert(link: &IpLink, index: &HashMap<&str, u32>) -> Link {
 
 #[cfg(test)]
 mod tests {
-    use hostdiag_model::offload::Source;
-
     use super::*;
 
     /// What `ip -d -j link` of iproute2 6.1 prints, shortened.
@@ -124,14 +122,7 @@ mod tests {
 
     fn namespace(text: &str) -> Namespace {
         let devices = crate::offload::text::parse(text).unwrap();
-        Namespace {
-            name: None,
-            path: None,
-            source: Source::Text,
-            forwarding: None,
-            devices,
-            problems: Vec::new(),
-        }
+        Namespace::of_text(devices)
     }
 
     #[test]
