@@ -17,7 +17,7 @@ pub type FeatureName = Arc<str>;
 ///
 /// A function of three bits of the kernel: active, wanted, and changeable (in
 /// `hw_features` and not in `NETIF_F_NEVER_CHANGE`). What is fixed has no wish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FeatureState {
     /// Active and wanted.
     On,

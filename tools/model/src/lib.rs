@@ -13,6 +13,7 @@ pub mod host;
 pub mod matrix;
 pub mod names;
 pub mod offload;
+pub mod plan;
 pub mod recording;
 pub mod stack;
 

@@ -2,6 +2,8 @@
 //! nothing here judges what it reads.
 
 pub mod address;
+pub mod change;
+pub mod events;
 pub mod features;
 pub mod ioctl;
 pub mod link;

@@ -1,5 +1,6 @@
 //! Offload features through stacks of devices: gathered, judged, explained.
 
+pub mod fix;
 pub mod from;
 pub mod gather;
 

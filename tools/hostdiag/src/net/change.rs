@@ -1,0 +1,1 @@
+//! The two calls that change features: set wishes, compute anew.

@@ -1,0 +1,1 @@
+//! Notifications of links and features, and waiting until there are none.

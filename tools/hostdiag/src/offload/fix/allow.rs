@@ -1,0 +1,1 @@
+//! What may be touched: an allow list. Pure.

@@ -1,0 +1,1 @@
+//! Every change that was ever made: /var/lib/hostdiag/changes.jsonl.

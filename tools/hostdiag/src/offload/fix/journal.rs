@@ -1,0 +1,1 @@
+//! The journal of a run, written before the first change: /run/hostdiag.

@@ -1,0 +1,1 @@
+//! How the kernel computes the features of stacked devices. Pure.

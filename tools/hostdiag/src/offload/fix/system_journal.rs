@@ -1,0 +1,1 @@
+//! Tells the system journal of every change.

@@ -1,0 +1,1 @@
+//! The way back. Pure: which wishes are to be restored.

@@ -1,0 +1,1 @@
+//! How devices and their traffic are, before and after a change.
