@@ -46,7 +46,17 @@ impl NetNs {
         unshare(CloneFlags::CLONE_NEWNS).expect("failed to unshare the mounts (root is needed)");
         let entered = Entered { mounts, network, thread: PhantomData };
         mount_sys(target);
+        mount_state();
         entered
+    }
+}
+
+/// What hostdiag keeps of its repairs is of one test as well.
+fn mount_state() {
+    for folder in ["/run/hostdiag", "/var/lib/hostdiag"] {
+        std::fs::create_dir_all(folder).unwrap();
+        mount(None::<&str>, folder, Some("tmpfs"), MsFlags::empty(), Some("mode=700"))
+            .expect("failed to mount a tmpfs");
     }
 }
 

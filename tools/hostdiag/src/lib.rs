@@ -12,5 +12,6 @@ pub mod offload;
 pub mod output;
 pub mod pages;
 pub mod probe;
+pub mod stop;
 #[allow(unsafe_code, reason = "the only hand-written unsafe code")]
 pub mod sys;

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Verdict;
 use crate::features::{FeatureName, FeatureState};
 use crate::offload::{Intent, Problem};
 
@@ -22,6 +23,28 @@ pub struct Plan {
     /// Devices that are not on the allow list, in the order of their index.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left: Vec<Left>,
+    /// Findings that no step can repair: a device to be created anew, a card
+    /// that was switched off.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub beyond: Vec<Beyond>,
+}
+
+impl Plan {
+    /// Every change of every step.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.steps.iter().flat_map(|step| &step.changes)
+    }
+}
+
+/// A finding that no step can repair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// The device.
+    pub device: String,
+    /// The feature.
+    pub feature: FeatureName,
+    /// The verdict of the audit, which says what would help.
+    pub verdict: Verdict,
 }
 
 /// What makes a device the same one: the index is used again after a device
@@ -221,8 +244,11 @@ pub enum Apart {
         /// The lines.
         lines: Vec<Intent>,
     },
-    /// The policy leaves it alone.
+    /// The policy leaves it, or this feature, alone.
     Policy,
+    /// The layers below do not offer the feature: the wish alone would change
+    /// nothing.
+    NotOffered,
 }
 
 /// A repair as it was planned and, unless it was a dry run, carried out.

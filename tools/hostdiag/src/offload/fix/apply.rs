@@ -1,1 +1,246 @@
-//! Carries out a plan, one device at a time.
+//! Carries out a plan, one device at a time: facts as planned? journal, call,
+//! compare with the plan, watch, keep or undo.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Result;
+use hostdiag_model::plan::{Action, Change, Done, Identity, Plan, Step};
+use hostdiag_model::{FeatureName, Namespace};
+
+use super::compare;
+use super::journal::Journal;
+use super::vitals::{self, Vitals};
+
+/// The kernel of a namespace; the tests have a model of it.
+pub trait Kernel {
+    /// Links and features as they are now.
+    fn read(&mut self) -> Result<Namespace>;
+    /// Sets wishes of a device.
+    fn set(&mut self, device: &Identity, wishes: &[(FeatureName, bool)]) -> io::Result<()>;
+    /// Makes it compute the features of a device anew.
+    fn recompute(&mut self, device: &Identity) -> io::Result<()>;
+    /// How the devices with these indices are.
+    fn vitals(&mut self, devices: &[u32]) -> io::Result<Vitals>;
+    /// Waits that long, or until the run is to end; whether it is.
+    fn wait(&mut self, time: Duration) -> bool;
+}
+
+/// Since 7.2 VLANs follow from a work queue (net/8021q/vlan.c): as long is
+/// waited for what is planned to happen.
+const PROPAGATION: Duration = Duration::from_secs(1);
+/// Between two looks at the same.
+const POLL: Duration = Duration::from_millis(20);
+/// Between two looks at vitals.
+const WATCH: Duration = Duration::from_millis(250);
+/// As long is looked at vitals before a change: what went wrong then already
+/// is nothing the change did.
+const BASELINE: Duration = Duration::from_secs(1);
+
+/// A run of a plan.
+pub struct Run<'a> {
+    /// The kernel.
+    pub kernel: &'a mut dyn Kernel,
+    /// The journal, written.
+    pub journal: Journal,
+    /// As long a changed device is watched; zero: not at all.
+    pub observe: Duration,
+    /// A signal came.
+    pub interrupted: bool,
+}
+
+impl Run<'_> {
+    /// Takes the steps and tells of each as it is done. After one that did not
+    /// go well the rest is not begun.
+    pub fn steps(&mut self, plan: &Plan, namespace: &Namespace, tell: &mut dyn FnMut(&Step, &Done)) {
+        let mut expected = namespace.clone();
+        let mut unsure: Vec<Change> = Vec::new();
+        let mut ended: Option<String> = None;
+        for (number, step) in plan.steps.iter().enumerate() {
+            self.interrupted |= self.kernel.wait(Duration::ZERO);
+            if self.interrupted && ended.is_none() {
+                ended = Some("interrupted".to_owned());
+            }
+            let done = match &ended {
+                Some(why) => Done::NotStarted { why: why.clone() },
+                None => self
+                    .step(number, step, &expected, &unsure)
+                    .unwrap_or_else(|error| Done::Failed { error: format!("{error:#}") }),
+            };
+            tell(step, &done);
+            ended = ended.or_else(|| end(step, done));
+            compare::after(&mut expected, step);
+            unsure.extend(step.changes.iter().filter(|change| !change.certain).cloned());
+        }
+    }
+
+    fn step(&mut self, number: usize, step: &Step, expected: &Namespace, unsure: &[Change]) -> Result<Done> {
+        let before = self.kernel.read()?;
+        if let Some(why) = compare::changed(expected, &before, step, unsure) {
+            return Ok(Done::NotStarted { why: format!("{why}: the plan no longer holds") });
+        }
+        let devices: Vec<u32> = compare::stack_of(&before, step.device.ifindex).into_iter().collect();
+        let Some(vitals) = self.baseline(&devices)? else {
+            return Ok(Done::NotStarted { why: "interrupted".to_owned() });
+        };
+        self.journal.begin(number)?;
+        if let Err(error) = self.call(step) {
+            let problems = self.roll_back(number);
+            let error = anyhow::Error::from(error).context(format!("{} refused it", step.device.name));
+            return Err(problems.into_iter().fold(error, |error, problem| error.context(problem)));
+        }
+        match self.check(step, &before, &devices, &vitals) {
+            Ok(Checked::Well(done)) => match self.journal.keep(number) {
+                Ok(()) => Ok(done),
+                Err(error) => Ok(self.worse(number, vec![format!("{error:#}")])),
+            },
+            Ok(Checked::Worse(worse)) => Ok(self.worse(number, worse)),
+            Ok(Checked::Interrupted) => {
+                let problems = self.roll_back(number);
+                Ok(if problems.is_empty() { Done::Interrupted } else { Done::RolledBack { worse: problems } })
+            }
+            Err(error) => Ok(self.worse(number, vec![format!("{error:#}")])),
+        }
+    }
+
+    /// Whether what happened is what was planned, and does no harm.
+    fn check(
+        &mut self,
+        step: &Step,
+        before: &Namespace,
+        devices: &[u32],
+        vitals: &(Vitals, Vitals),
+    ) -> Result<Checked> {
+        let changes = self.outcome(step, before)?;
+        let surprises = compare::surprises(step, &changes);
+        if !surprises.is_empty() {
+            return Ok(Checked::Worse(surprises.iter().map(unplanned).collect()));
+        }
+        let missing = self.missing(step, &changes)?;
+        if let Some(ended) = self.watch(devices, vitals)? {
+            return Ok(ended);
+        }
+        Ok(Checked::Well(if missing.is_empty() {
+            Done::Repaired { changes }
+        } else {
+            Done::NotFollowed { changes, missing }
+        }))
+    }
+
+    fn call(&mut self, step: &Step) -> io::Result<()> {
+        match &step.action {
+            Action::Recompute => self.kernel.recompute(&step.device),
+            Action::Set { features } => {
+                let wishes: Vec<_> = features.iter().map(|feature| (feature.clone(), true)).collect();
+                self.kernel.set(&step.device, &wishes)
+            }
+        }
+    }
+
+    /// What has changed once all that was planned has, or after a while.
+    fn outcome(&mut self, step: &Step, before: &Namespace) -> Result<Vec<Change>> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let changes = compare::changes(before, &self.kernel.read()?);
+            if compare::complete(step, &changes) || waited >= PROPAGATION {
+                return Ok(changes);
+            }
+            std::thread::sleep(POLL);
+            waited += POLL;
+        }
+    }
+
+    /// Features that did not come. Their wishes are taken back: they would
+    /// change nothing.
+    fn missing(&mut self, step: &Step, changes: &[Change]) -> Result<Vec<FeatureName>> {
+        let came = |feature: &&FeatureName| {
+            changes.iter().any(|change| {
+                change.ifindex == step.device.ifindex && change.feature == **feature && change.after.active()
+            })
+        };
+        let missing: Vec<FeatureName> =
+            step.repairs.iter().filter(|feature| !came(feature)).cloned().collect();
+        if let Action::Set { features } = &step.action {
+            let back: Vec<_> =
+                missing.iter().filter(|name| features.contains(name)).map(|name| (name.clone(), false)).collect();
+            if !back.is_empty() {
+                self.kernel.set(&step.device, &back)?;
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Vitals a moment ago and now; `None` where the run is to end.
+    fn baseline(&mut self, devices: &[u32]) -> Result<Option<(Vitals, Vitals)>> {
+        let first = self.kernel.vitals(devices)?;
+        if !self.observe.is_zero() && self.kernel.wait(BASELINE) {
+            self.interrupted = true;
+            return Ok(None);
+        }
+        Ok(Some((first, self.kernel.vitals(devices)?)))
+    }
+
+    /// Watches the stack of a device. `None`: nothing got worse.
+    fn watch(&mut self, devices: &[u32], before: &(Vitals, Vitals)) -> Result<Option<Checked>> {
+        let mut watched = Duration::ZERO;
+        while watched < self.observe {
+            let pause = WATCH.min(self.observe.saturating_sub(watched));
+            if self.kernel.wait(pause) {
+                self.interrupted = true;
+                return Ok(Some(Checked::Interrupted));
+            }
+            watched += pause;
+            let worse = vitals::worse(&before.0, &before.1, &self.kernel.vitals(devices)?);
+            if !worse.is_empty() {
+                return Ok(Some(Checked::Worse(worse)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn worse(&mut self, number: usize, mut worse: Vec<String>) -> Done {
+        worse.extend(self.roll_back(number));
+        Done::RolledBack { worse }
+    }
+
+    /// Takes back every wish of a step, the last first; what went wrong. The
+    /// next run tries again where the journal still has the step as begun.
+    fn roll_back(&mut self, number: usize) -> Vec<String> {
+        let mut problems = Vec::new();
+        for wish in self.journal.steps[number].wishes.iter().rev() {
+            if let Err(error) = self.kernel.set(&wish.device, &[(wish.feature.clone(), wish.before)]) {
+                problems.push(format!("{} {} could not be undone: {error}", wish.device.name, wish.feature));
+            }
+        }
+        if problems.is_empty()
+            && let Err(error) = self.journal.undone(number)
+        {
+            problems.push(format!("{error:#}"));
+        }
+        problems
+    }
+}
+
+/// What a look at a changed device comes to.
+enum Checked {
+    Well(Done),
+    Worse(Vec<String>),
+    Interrupted,
+}
+
+/// Why the steps after this one are not begun.
+fn end(step: &Step, done: Done) -> Option<String> {
+    let name = &step.device.name;
+    match done {
+        Done::Repaired { .. } | Done::NotFollowed { .. } => None,
+        Done::RolledBack { .. } => Some(format!("{name} was rolled back")),
+        Done::Failed { .. } => Some(format!("{name} failed")),
+        Done::Interrupted => Some("interrupted".to_owned()),
+        Done::NotStarted { why } => Some(why),
+    }
+}
+
+fn unplanned(change: &Change) -> String {
+    let Change { device, feature, before, after, .. } = change;
+    format!("{device} {feature} went from {before} to {after}, which was not planned")
+}

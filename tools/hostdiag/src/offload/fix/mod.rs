@@ -6,11 +6,12 @@
 
 pub mod allow;
 pub mod apply;
+pub mod compare;
 pub mod emit;
 pub mod facts;
 pub mod history;
 pub mod journal;
-pub mod plan;
+// pub mod plan;
 pub mod simulate;
 pub mod system_journal;
 pub mod undo;
