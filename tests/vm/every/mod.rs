@@ -1,5 +1,6 @@
 mod doctor;
 mod links;
+mod net_change;
 mod offload;
 mod offload_intent;
 mod offload_lro;

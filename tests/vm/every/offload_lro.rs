@@ -9,7 +9,7 @@ use crate::lab::{Link, audit, ethtool, feature, ip, wait_until};
 const LRO: &str = "rx-lro";
 
 /// The guest's vmxnet3 card, whose LRO is on by default.
-fn card() -> String {
+pub(super) fn card() -> String {
     let devices = fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap());
     let vmxnet3 = |path: std::path::PathBuf| {
         fs::read_link(path.join("device/driver")).is_ok_and(|driver| driver.ends_with("vmxnet3"))

@@ -30,7 +30,7 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs, reason = "each is described by its arguments, where clap reads it")]
 pub enum Command {
-    Offload(cmd::offload::Args),
+    Offload(Box<cmd::offload::Args>),
     Doctor(cmd::doctor::Args),
     Explain(cmd::explain::Args),
     Man(cmd::man::Args),

@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod cmd;
+pub mod duration;
 pub mod fail;
 pub mod host;
 pub mod kernel;

@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args as ClapArgs, ValueEnum};
 use hostdiag_model::recording::Data;
 use hostdiag_model::{Audit, Device, Namespace, OffloadData, Recording, matrix};
 use hostdiag_report::offload as render;
 
+use self::args::FixArgs;
 use crate::fail::Status;
 use crate::offload::live::{self, Scope};
 use crate::offload::{from, rules, select};
 use crate::output::{self, Look};
+
+pub mod args;
 
 /// Show which NIC offloads are lost, in which layer, and why.
 ///
@@ -59,6 +62,9 @@ pub struct Args {
     /// Rules that make notes of findings [default: /etc/hostdiag/offload.toml].
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Repairs.
+    #[command(flatten, next_help_heading = "Repair")]
+    pub fix: FixArgs,
 }
 
 /// What `--format` takes.
@@ -74,6 +80,12 @@ pub enum Format {
 
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
+    if args.fix.given() {
+        if args.format == Format::Ethtool {
+            bail!("--format ethtool shows features, not repairs");
+        }
+        bail!("not built yet");
+    }
     let (mut recording, unread) = match &args.from {
         Some(path) => (from::read(path, args.links.as_deref())?, false),
         None => live(args)?,

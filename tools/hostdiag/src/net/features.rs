@@ -12,13 +12,14 @@ use netlink_packet_core::{
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader, GenlMessage};
 
-use super::socket::Socket;
+use super::socket::{Reply, Socket};
 
 /// Name of the generic netlink family.
 pub const FAMILY: &str = "ethtool";
 
 const FEATURES_GET: u8 = 11;
 const FEATURES_GET_REPLY: u8 = 11;
+const FEATURES_SET: u8 = 12;
 const HEADER: u16 = 1;
 const HW: u16 = 2;
 const WANTED: u16 = 3;
@@ -28,6 +29,7 @@ const HEADER_DEV_INDEX: u16 = 1;
 const HEADER_DEV_NAME: u16 = 2;
 const HEADER_FLAGS: u16 = 3;
 const FLAG_COMPACT_BITSETS: u32 = 1;
+const FLAG_OMIT_REPLY: u32 = 2;
 const BITSET_NOMASK: u16 = 1;
 const BITSET_SIZE: u16 = 2;
 const BITSET_BITS: u16 = 3;
@@ -53,6 +55,19 @@ impl Bitset {
     pub fn has(&self, bit: usize) -> bool {
         self.value.get(bit / 32).is_some_and(|word| word >> (bit % 32) & 1 == 1)
     }
+
+    /// A set of `size` bits with a mask, which speaks of these alone. A bit
+    /// beyond the size is left out; of one given twice the last holds.
+    pub fn masked(size: usize, bits: &[(usize, bool)]) -> Self {
+        let mut value = vec![0; size.div_ceil(32)];
+        let mut mask = value.clone();
+        for (bit, on) in bits.iter().filter(|(bit, _)| *bit < size) {
+            let (word, flag) = (bit / 32, 1 << (bit % 32));
+            mask[word] |= flag;
+            value[word] = if *on { value[word] | flag } else { value[word] & !flag };
+        }
+        Self { size: u32::try_from(size).unwrap_or(MAX_BITS), value, mask: Some(mask) }
+    }
 }
 
 /// What identifies the device of a request or reply.
@@ -66,7 +81,7 @@ pub struct DeviceHeader {
     pub flags: Option<u32>,
 }
 
-/// `ETHTOOL_MSG_FEATURES_GET` and its reply.
+/// `ETHTOOL_MSG_FEATURES_GET` and its reply, and `ETHTOOL_MSG_FEATURES_SET`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeaturesMessage {
     /// Device; empty in a dump request.
@@ -85,6 +100,12 @@ impl FeaturesMessage {
     /// A request for the features of all devices.
     pub fn dump() -> Self {
         let header = DeviceHeader { flags: Some(FLAG_COMPACT_BITSETS), ..DeviceHeader::default() };
+        Self { header, ..Self::default() }
+    }
+
+    /// A request about one device, by its index alone: names change.
+    fn of(index: u32, flags: u32) -> Self {
+        let header = DeviceHeader { index: Some(index), flags: Some(flags), name: None };
         Self { header, ..Self::default() }
     }
 
@@ -238,11 +259,32 @@ impl Parseable<[u8]> for FeaturesMessage {
 /// The features of every device of the socket's namespace, in the order of
 /// their indices. A reply that cannot be read stands as its error.
 pub fn dump(socket: &mut Socket, family: u16) -> io::Result<Vec<Result<FeaturesMessage, DecodeError>>> {
-    let mut message = GenlMessage::from_payload(FeaturesMessage::dump());
-    message.set_resolved_family_id(family);
-    socket.dump(message, |(header, payload)| {
-        Some(GenlMessage::parse_with_param(payload, header.message_type).map(|message| message.payload))
-    })
+    socket.dump(request(FEATURES_GET, FeaturesMessage::dump(), family), |reply| Some(decode(reply)))
+}
+
+/// The features of one device.
+pub fn get(socket: &mut Socket, family: u16, index: u32) -> io::Result<FeaturesMessage> {
+    let message = FeaturesMessage::of(index, FLAG_COMPACT_BITSETS);
+    let mut answer = Err("no answer".into());
+    socket.request(request(FEATURES_GET, message, family), |reply| answer = decode(reply))?;
+    answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Sets the wishes of one device that the mask of `wanted` speaks of. The kernel
+/// passes over those that the device cannot change, and computes the features
+/// anew only where a wish differs (net/ethtool/features.c, `ethnl_set_features`).
+pub fn set(socket: &mut Socket, family: u16, index: u32, wanted: Bitset) -> io::Result<()> {
+    let message = FeaturesMessage::of(index, FLAG_COMPACT_BITSETS | FLAG_OMIT_REPLY);
+    let message = FeaturesMessage { wanted: Some(wanted), ..message };
+    socket.request(request(FEATURES_SET, message, family), |_| {})
+}
+
+fn request(cmd: u8, message: FeaturesMessage, family: u16) -> GenlMessage<FeaturesMessage> {
+    GenlMessage::new(GenlHeader { cmd, version: message.version() }, message, family)
+}
+
+fn decode((header, payload): Reply<'_>) -> Result<FeaturesMessage, DecodeError> {
+    GenlMessage::parse_with_param(payload, header.message_type).map(|message| message.payload)
 }
 
 #[cfg(test)]
@@ -301,6 +343,26 @@ mod tests {
         let active = FeaturesMessage::parse(&bytes[..]).unwrap().active.unwrap();
         assert!(active.has(0) && active.has(63));
         assert!((1..63).all(|bit| !active.has(bit)) && !active.has(64) && !active.has(4000));
+    }
+
+    #[test]
+    fn a_mask_speaks_of_the_given_bits_alone() {
+        let set = Bitset::masked(64, &[(0, true), (33, false), (63, true), (63, false), (64, true)]);
+        assert_eq!(set, Bitset { size: 64, value: vec![1, 0], mask: Some(vec![1, 1 << 1 | 1 << 31]) });
+        assert_eq!(Bitset::masked(59, &[]).mask, Some(vec![0, 0]));
+    }
+
+    #[test]
+    fn a_request_to_set_names_index_command_and_wishes() {
+        let wanted = Bitset::masked(64, &[(3, true)]);
+        let message = FeaturesMessage { wanted: Some(wanted.clone()), ..FeaturesMessage::of(7, 3) };
+        let request = request(FEATURES_SET, message, 21);
+        let mut bytes = vec![0; request.buffer_len()];
+        request.emit(&mut bytes);
+        assert_eq!((bytes[0], bytes[1], request.family_id()), (12, 1, 21));
+        let parsed = FeaturesMessage::parse(&bytes[4..]).unwrap();
+        assert_eq!(parsed.header, DeviceHeader { index: Some(7), name: None, flags: Some(3) });
+        assert_eq!(parsed, FeaturesMessage { wanted: Some(wanted), ..FeaturesMessage::of(7, 3) });
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `SIOCETHTOOL`: features where the kernel has no netlink for them (below
-//! 5.6, and relatives of RHEL 8), and the driver of a device.
+//! 5.6, and relatives of RHEL 8), the driver of a device, and the one call that
+//! has features computed anew without a change of a wish.
 //!
 //! Layouts from include/uapi/linux/ethtool.h.
 
@@ -9,12 +10,14 @@ use std::sync::Arc;
 use hostdiag_model::{FeatureName, FeatureState, Features};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use super::features::Bitset;
 use crate::sys;
 
 const GDRVINFO: u32 = 0x3;
 const GSTRINGS: u32 = 0x1b;
 const GSSET_INFO: u32 = 0x37;
 const GFEATURES: u32 = 0x3a;
+const SFEATURES: u32 = 0x3b;
 const ETH_SS_FEATURES: u32 = 4;
 /// `ETH_GSTRING_LEN`.
 const STRING: usize = 32;
@@ -100,6 +103,22 @@ impl Ethtool {
             })
             .collect())
     }
+
+    /// Sets the wishes of a device that the mask speaks of, and has its
+    /// features computed anew even where the mask is empty (net/ethtool/ioctl.c,
+    /// `ethtool_set_features`). The set must be as long as the kernel's names.
+    pub fn set_features(&self, device: &str, wanted: &Bitset) -> io::Result<()> {
+        sys::ethtool(&self.0, device, &mut sfeatures(wanted))
+    }
+}
+
+/// A `struct ethtool_sfeatures`: cmd, size, blocks of valid, requested.
+fn sfeatures(wanted: &Bitset) -> Vec<u8> {
+    let blocks = wanted.value.len();
+    let mask = wanted.mask.clone().unwrap_or_else(|| vec![u32::MAX; blocks]);
+    let words = mask.iter().zip(&wanted.value).flat_map(|(valid, requested)| [*valid, *requested]);
+    let head = [SFEATURES, u32::try_from(blocks).unwrap_or(0)];
+    head.into_iter().chain(words).flat_map(u32::to_ne_bytes).collect()
 }
 
 fn number(bytes: &[u8], at: usize) -> u32 {
@@ -109,4 +128,17 @@ fn number(bytes: &[u8], at: usize) -> u32 {
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_to_set_has_pairs_of_valid_and_requested() {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+        let wanted = Bitset::masked(59, &[(0, true), (33, false), (58, true)]);
+        assert_eq!(sfeatures(&wanted), words(&[0x3b, 2, 1, 1, 1 << 1 | 1 << 26, 1 << 26]));
+        assert_eq!(sfeatures(&Bitset::masked(64, &[])), words(&[0x3b, 2, 0, 0, 0, 0]));
+    }
 }

@@ -1,0 +1,124 @@
+//! What is typed to repair, to undo, and to look back.
+
+use std::time::Duration;
+
+use clap::ArgGroup;
+
+use crate::duration;
+use crate::offload::fix::emit::Manager;
+
+/// The options of `hostdiag offload` that have to do with repairs.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("action")
+    .args(["fix", "undo", "history", "emit"])
+    .conflicts_with_all(["all_netns", "from", "matrix", "strict"]))]
+// What is required counts as there where a conflict keeps it out, hence both.
+#[command(group = ArgGroup::new("change").args(["fix", "undo"]))]
+#[command(group = ArgGroup::new("of_fix")
+    .args(["dry_run", "physical", "max_devices", "observe", "service"])
+    .multiple(true)
+    .requires("fix")
+    .conflicts_with_all(["undo", "history", "emit"]))]
+pub struct FixArgs {
+    /// Repair lost offloads of VLANs, bonds and teams; shows the plan first.
+    #[arg(long)]
+    pub fix: bool,
+    /// Only show what --fix would do.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take a repair back, the last one or that of this ID.
+    #[arg(long, value_name = "ID", conflicts_with = "interfaces")]
+    pub undo: Option<Option<String>>,
+    /// Every repair and undo of this host, the newest last.
+    #[arg(long, conflicts_with = "interfaces")]
+    pub history: bool,
+    /// Persistent configuration for what was repaired, for this network manager.
+    #[arg(long, value_enum, value_name = "MANAGER")]
+    pub emit: Option<Manager>,
+    /// Permit changes of this one physical device.
+    #[arg(long, value_name = "IFACE")]
+    pub physical: Option<String>,
+    /// Refuse a plan that repairs more devices than this.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub max_devices: usize,
+    /// How long each device is watched after its repair: 500ms, 10s, 5m.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
+    pub observe: Duration,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT", requires = "change", conflicts_with_all = ["history", "emit"])]
+    pub reason: Option<String>,
+    /// As the boot-time unit runs it: waits until links have settled, then does what the
+    /// policy's mode says.
+    #[arg(long, conflicts_with = "physical")]
+    pub service: bool,
+}
+
+impl FixArgs {
+    /// Whether the audit is not what was asked for.
+    pub fn given(&self) -> bool {
+        self.fix || self.undo.is_some() || self.history || self.emit.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::{Cli, Command};
+
+    fn parse(line: &str) -> Result<super::super::Args, clap::Error> {
+        let words = ["hostdiag", "offload"].into_iter().chain(line.split_whitespace());
+        match Cli::try_parse_from(words)?.command {
+            Some(Command::Offload(args)) => Ok(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_belongs_together_parses() {
+        let fix = parse("--fix --netns blue --observe 500ms --max-devices 3 --reason x vlan10").unwrap().fix;
+        assert_eq!((fix.fix, fix.observe.as_millis(), fix.max_devices), (true, 500, 3));
+        let fix = parse("--fix --dry-run --policy p --format json --physical eth0").unwrap().fix;
+        assert_eq!((fix.observe.as_secs(), fix.max_devices), (5, 32));
+        assert_eq!(parse("--undo").unwrap().fix.undo, Some(None));
+        assert_eq!(parse("--undo 7 --reason x").unwrap().fix.undo, Some(Some("7".to_owned())));
+        assert!(parse("--emit networkd-link vlan10").unwrap().fix.given());
+        assert!(parse("--fix --service").unwrap().fix.service);
+        assert!(!parse("--all-netns --strict").unwrap().fix.given());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_wrong_usage() {
+        let lines = [
+            "--fix --all-netns",
+            "--fix --from x",
+            "--fix --matrix",
+            "--fix --strict",
+            "--fix --undo",
+            "--fix --history",
+            "--fix --emit ifupdown",
+            "--undo --history",
+            "--emit ifupdown --undo",
+            "--history --emit networkmanager",
+            "--dry-run",
+            "--undo --dry-run",
+            "--emit ifupdown --physical eth0",
+            "--history --observe 1s",
+            "--emit ifupdown --reason x",
+            "--physical eth0",
+            "--max-devices 1",
+            "--observe 1s",
+            "--observe 1h --fix",
+            "--service",
+            "--fix --service --physical eth0",
+            "--emit netplan",
+            "vlan10 --undo",
+            "vlan10 --history",
+            "--history --reason x",
+            "--reason x",
+        ];
+        for line in lines {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
