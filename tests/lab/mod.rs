@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "each test target uses its own part")]
 mod audit;
 mod command;
+mod killed;
 mod link;
 mod netns;
 mod stack;
@@ -13,6 +14,7 @@ mod traffic;
 
 pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, page};
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
+pub(crate) use killed::{Killed, Which, kill_after};
 pub(crate) use link::Link;
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};

@@ -21,7 +21,7 @@ fn when(argument: u8, value: u64) -> SeccompRule {
 
 /// Runs something on a thread for which these system calls fail with EPERM, as
 /// the filter of a container makes them.
-fn refusing<T: Send>(rules: Vec<(i64, Vec<SeccompRule>)>, work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn refusing<T: Send>(rules: Vec<(i64, Vec<SeccompRule>)>, work: impl FnOnce() -> T + Send) -> T {
     let rules: BTreeMap<i64, Vec<SeccompRule>> = rules.into_iter().collect();
     let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let arch = std::env::consts::ARCH.try_into().unwrap();
@@ -36,7 +36,7 @@ fn refusing<T: Send>(rules: Vec<(i64, Vec<SeccompRule>)>, work: impl FnOnce() ->
     })
 }
 
-fn no_netlink() -> (i64, Vec<SeccompRule>) {
+pub(super) fn no_netlink() -> (i64, Vec<SeccompRule>) {
     (libc::SYS_socket, vec![when(0, libc::AF_NETLINK as u64)])
 }
 
