@@ -26,17 +26,24 @@ pub(crate) fn audit(args: &[&str]) -> Audited {
     read(hostdiag().args(["offload", "--format", "json"]).args(args).output().unwrap())
 }
 
-/// The same as a user without any privilege, from a copy of the program that
-/// everyone can reach: it may lie in a folder of root alone.
+/// The same as a user without any privilege.
 #[track_caller]
 pub(crate) fn audit_unprivileged(args: &[&str]) -> Audited {
+    read(hostdiag_unprivileged().args(["offload", "--format", "json"]).args(args).output().unwrap())
+}
+
+/// The program as a user without any privilege runs it, from a copy that
+/// everyone can reach: it may lie in a folder of root alone.
+#[track_caller]
+pub(crate) fn hostdiag_unprivileged() -> Command {
     let copy = std::env::temp_dir().join(format!("hostdiag-for-all-{}", std::process::id()));
-    fs::copy(hostdiag().get_program(), &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-    let output =
-        Command::new(&copy).args(["offload", "--format", "json"]).args(args).uid(65534).gid(65534).output();
-    fs::remove_file(&copy).unwrap();
-    read(output.unwrap())
+    if !copy.exists() {
+        fs::copy(hostdiag().get_program(), &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new(&copy);
+    command.uid(65534).gid(65534);
+    command
 }
 
 #[track_caller]

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use hostdiag::offload::fix::compare;
 use hostdiag::offload::gather;
-use hostdiag_model::plan::{Change, Done, Fix, Plan, Run};
+use hostdiag_model::plan::{Change, Done, Fix, Plan, Run, Undone};
 use hostdiag_model::recording::Data;
 use hostdiag_model::{Namespace, Recording};
 
@@ -116,4 +116,14 @@ pub(crate) fn repairs(plan: &Plan) -> Vec<String> {
         step.repairs.iter().map(|feature| format!("{} {feature}", step.device.name)).collect::<Vec<_>>()
     };
     plan.steps.iter().flat_map(of).collect()
+}
+
+/// `hostdiag offload --undo`: what it says it did, and its exit status.
+#[track_caller]
+pub(crate) fn undo(args: &[&str]) -> (Vec<Undone>, i32) {
+    let output = hostdiag().args(["offload", "--format", "json", "--undo"]).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let Ok(recording) = Recording::read(&mut &output.stdout[..]) else { panic!("hostdiag said: {said}") };
+    let Data::Undo(undo) = recording.data else { panic!("another kind of recording") };
+    (undo.runs, output.status.code().unwrap_or(-1))
 }

@@ -5,16 +5,20 @@
 //! is. Guards work on the current network namespace; `NetNs::enter` changes that.
 #![allow(dead_code, unused_imports, reason = "each test target uses its own part")]
 mod audit;
+mod card;
 mod command;
 mod fix;
+mod killed;
 mod link;
 mod netns;
 mod stack;
 mod traffic;
 
-pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, page};
+pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, hostdiag_unprivileged, page};
+pub(crate) use card::Card;
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
-pub(crate) use fix::{Fixed, fix, plan, repairs, snapshot};
+pub(crate) use fix::{Fixed, fix, plan, read as read_fix, repairs, run as run_fix, snapshot, undo};
+pub(crate) use killed::{Killed, Which, kill_after};
 pub(crate) use link::Link;
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};

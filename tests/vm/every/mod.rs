@@ -1,4 +1,5 @@
 mod doctor;
+mod killed;
 mod links;
 mod net_change;
 mod offload;

@@ -10,14 +10,20 @@ use crate::offload::fix::emit::Manager;
 /// The options of `hostdiag offload` that have to do with repairs.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("action")
-    .args(["fix", "undo", "history", "emit"])
+    .args(["fix", "undo", "history", "emit", "service"])
     .conflicts_with_all(["all_netns", "from", "matrix", "strict"]))]
 // What is required counts as there where a conflict keeps it out, hence both.
 #[command(group = ArgGroup::new("change").args(["fix", "undo"]))]
 #[command(group = ArgGroup::new("of_fix")
-    .args(["dry_run", "physical", "max_devices", "observe", "service"])
+    .args(["dry_run", "physical"])
     .multiple(true)
     .requires("fix")
+    .conflicts_with_all(["undo", "history", "emit", "service"]))]
+#[command(group = ArgGroup::new("repair").args(["fix", "service"]))]
+#[command(group = ArgGroup::new("of_repair")
+    .args(["max_devices", "observe"])
+    .multiple(true)
+    .requires("repair")
     .conflicts_with_all(["undo", "history", "emit"]))]
 pub struct FixArgs {
     /// Repair lost offloads of VLANs, bonds and teams; shows the plan first.
@@ -47,16 +53,16 @@ pub struct FixArgs {
     /// Why, for the history.
     #[arg(long, value_name = "TEXT", requires = "change", conflicts_with_all = ["history", "emit"])]
     pub reason: Option<String>,
-    /// As the boot-time unit runs it: waits until links have settled, then does what the
+    /// What the boot-time unit runs: waits until links have settled, then audits or repairs, as the
     /// policy's mode says.
-    #[arg(long, conflicts_with = "physical")]
+    #[arg(long, conflicts_with = "interfaces")]
     pub service: bool,
 }
 
 impl FixArgs {
     /// Whether the audit is not what was asked for.
     pub fn given(&self) -> bool {
-        self.fix || self.undo.is_some() || self.history || self.emit.is_some()
+        self.fix || self.service || self.undo.is_some() || self.history || self.emit.is_some()
     }
 }
 
@@ -83,7 +89,7 @@ mod tests {
         assert_eq!(parse("--undo").unwrap().fix.undo, Some(None));
         assert_eq!(parse("--undo 7 --reason x").unwrap().fix.undo, Some(Some("7".to_owned())));
         assert!(parse("--emit networkd-link vlan10").unwrap().fix.given());
-        assert!(parse("--fix --service").unwrap().fix.service);
+        assert!(parse("--service --observe 1s").unwrap().fix.service);
         assert!(!parse("--all-netns --strict").unwrap().fix.given());
     }
 
@@ -109,8 +115,10 @@ mod tests {
             "--max-devices 1",
             "--observe 1s",
             "--observe 1h --fix",
-            "--service",
-            "--fix --service --physical eth0",
+            "--fix --service",
+            "--service --dry-run",
+            "--service vlan10",
+            "--service --physical eth0",
             "--emit netplan",
             "vlan10 --undo",
             "vlan10 --history",

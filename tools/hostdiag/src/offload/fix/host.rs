@@ -1,0 +1,50 @@
+//! The kernel of this host, in the network namespace of the calling thread.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Result;
+use hostdiag_model::plan::Identity;
+use hostdiag_model::{FeatureName, Namespace};
+
+use super::apply::Kernel;
+use super::vitals::Vitals;
+use crate::net::change::Changer;
+use crate::net::vitals;
+use crate::offload::gather;
+use crate::stop::Stop;
+
+/// The kernel, to be used by the thread that opened it.
+pub struct Host<'a> {
+    changer: Changer,
+    stop: &'a Stop,
+}
+
+impl<'a> Host<'a> {
+    /// Opens what changes are made with. `stop` ends a wait early.
+    pub fn open(stop: &'a Stop) -> Result<Self> {
+        Ok(Self { changer: Changer::open()?, stop })
+    }
+}
+
+impl Kernel for Host<'_> {
+    fn read(&mut self) -> Result<Namespace> {
+        Ok(gather::namespace(None)?.namespace)
+    }
+
+    fn set(&mut self, device: &Identity, wishes: &[(FeatureName, bool)]) -> io::Result<()> {
+        self.changer.set_wanted(device, wishes)
+    }
+
+    fn recompute(&mut self, device: &Identity) -> io::Result<()> {
+        self.changer.recompute(device)
+    }
+
+    fn vitals(&mut self, devices: &[u32]) -> io::Result<Vitals> {
+        vitals::read(devices)
+    }
+
+    fn wait(&mut self, time: Duration) -> bool {
+        self.stop.wait(time)
+    }
+}
