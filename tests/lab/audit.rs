@@ -2,6 +2,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use hostdiag_model::audit::{Entry, Verdict};
@@ -29,21 +30,35 @@ pub(crate) fn audit(args: &[&str]) -> Audited {
 /// The same as a user without any privilege.
 #[track_caller]
 pub(crate) fn audit_unprivileged(args: &[&str]) -> Audited {
-    read(hostdiag_unprivileged().args(["offload", "--format", "json"]).args(args).output().unwrap())
+    let program = Unprivileged::new();
+    read(program.command().args(["offload", "--format", "json"]).args(args).output().unwrap())
 }
 
-/// The program as a user without any privilege runs it, from a copy that
-/// everyone can reach: it may lie in a folder of root alone.
-#[track_caller]
-pub(crate) fn hostdiag_unprivileged() -> Command {
-    let copy = std::env::temp_dir().join(format!("hostdiag-for-all-{}", std::process::id()));
-    if !copy.exists() {
+/// A copy of the program that everyone can reach, as the original may lie in a
+/// folder of root alone.
+pub(crate) struct Unprivileged(PathBuf);
+
+impl Unprivileged {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        let copy = std::env::temp_dir().join(format!("hostdiag-for-all-{}", std::process::id()));
         fs::copy(hostdiag().get_program(), &copy).unwrap();
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        Unprivileged(copy)
     }
-    let mut command = Command::new(&copy);
-    command.uid(65534).gid(65534);
-    command
+
+    /// The program as a user without any privilege runs it.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.0);
+        command.uid(65534).gid(65534);
+        command
+    }
+}
+
+impl Drop for Unprivileged {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 #[track_caller]

@@ -14,7 +14,7 @@ mod netns;
 mod stack;
 mod traffic;
 
-pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, hostdiag_unprivileged, page};
+pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, page, Unprivileged};
 pub(crate) use card::Card;
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
 pub(crate) use fix::{Fixed, fix, plan, read as read_fix, repairs, run as run_fix, snapshot, undo};

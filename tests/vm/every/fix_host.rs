@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::lab::{Stack, feature, fix, hostdiag, hostdiag_unprivileged, snapshot, wait_until};
+use crate::lab::{Stack, feature, fix, hostdiag, Unprivileged, snapshot, wait_until};
 
 const SG: &str = "tx-scatter-gather";
 
@@ -29,13 +29,13 @@ fn changes_nothing(mut command: std::process::Command, args: &[&str]) -> (i32, S
 #[test]
 fn fix_without_privilege_names_the_command() {
     let _stack = broken();
-    let (status, said) =
-        changes_nothing(hostdiag_unprivileged(), &["--fix", "--reason", "slow web", "vlan10"]);
+    let user = Unprivileged::new();
+    let (status, said) = changes_nothing(user.command(), &["--fix", "--reason", "slow web", "vlan10"]);
     assert_eq!(status, 4, "{said}");
     assert!(said.contains("[no-privilege]") && said.contains("CAP_NET_ADMIN"), "{said}");
     assert!(said.contains("offload --fix --reason 'slow web' vlan10") && said.contains("sudo "), "{said}");
     // The plan is for everyone.
-    let (status, said) = changes_nothing(hostdiag_unprivileged(), &["--fix", "--dry-run"]);
+    let (status, said) = changes_nothing(user.command(), &["--fix", "--dry-run"]);
     assert_eq!(status, 1, "{said}");
 }
 
