@@ -72,13 +72,17 @@ fn by_other_signs(stack: &Stack<'_>, vlan: Position, below: Position, feature: &
     if siblings.copied().any(|sibling| stack.active(sibling, feature)) {
         return Offer::Made;
     }
-    let bottoms = bottoms(stack, below);
-    let barren = |at: &Position| {
-        let link = stack.link(*at);
+    if barren(stack, below) { Offer::None(bottoms(stack, below)) } else { Offer::Unknown }
+}
+
+/// Whether drivers that are known to offer nothing are all there is at the
+/// bottom.
+pub fn barren(stack: &Stack<'_>, at: Position) -> bool {
+    bottoms(stack, at).into_iter().all(|at| {
+        let link = stack.link(at);
         let driver = link.and_then(|link| link.driver.as_deref().or(link.kind.as_deref()));
         driver.is_some_and(quirk::offers_nothing_to_vlans)
-    };
-    if bottoms.iter().all(barren) { Offer::None(bottoms) } else { Offer::Unknown }
+    })
 }
 
 /// The devices at the bottom of a stack; the device itself where it is one.
