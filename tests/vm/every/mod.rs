@@ -1,4 +1,5 @@
 mod doctor;
+mod fix_facts;
 mod links;
 mod net_change;
 mod offload;
