@@ -1,6 +1,7 @@
 mod doctor;
 mod killed;
 mod links;
+mod netem;
 mod offload;
 mod offload_intent;
 mod offload_lro;
