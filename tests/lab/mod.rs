@@ -5,15 +5,21 @@
 //! is. Guards work on the current network namespace; `NetNs::enter` changes that.
 #![allow(dead_code, unused_imports, reason = "each test target uses its own part")]
 mod audit;
+mod card;
 mod command;
+mod killed;
 mod link;
+mod netem;
 mod netns;
 mod stack;
 mod traffic;
 
 pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, page};
+pub(crate) use card::Card;
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
+pub(crate) use killed::{Killed, Which, kill_after};
 pub(crate) use link::Link;
+pub(crate) use netem::{Netem, OnChange, on_change};
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};
 pub(crate) use traffic::{Traffic, sendfile};
