@@ -17,8 +17,9 @@ build_for_guest() {
     tests=$bins/tests program=$bins/hostdiag
     stripped "$messages" test "$target" "$tests"
     stripped "$messages" bin hostdiag "$program"
-    need clang:clang
-    xdp=$bins/xdp_pass.o
+    need clang:clang gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev
+    xdp=$bins/xdp_pass.o af_xdp=$bins/af_xdp
+    gcc -O2 -Wall -static "$root/tests/lab/af_xdp.c" -o "$af_xdp"
     clang -O2 -g -target bpf -c "$root/tests/lab/xdp_pass.bpf.c" -o "$xdp"
 }
 
@@ -52,7 +53,7 @@ pack() {
     guest_env "$1" "$6" >"$3/env"
     "$lab/initramfs" "$1" "$2" "$3/initramfs" "$4=/init" "$lab/guest-verdict=/guest-verdict" \
         "$3/env=/guest.env" "$5=/run-me" "$tests=/usr/bin/vm-tests" "$program=/usr/bin/hostdiag" \
-        "$xdp=/lib/hostdiag/xdp_pass.o" "${extra[@]}"
+        "$xdp=/lib/hostdiag/xdp_pass.o" "$af_xdp=/lib/hostdiag/af_xdp" "${extra[@]}"
 }
 
 # What one kind of guest has beside the others: files of its initramfs, options

@@ -1,93 +1,120 @@
-//! The guest's vmxnet3 cards: real drivers, with LRO on by default.
+//! The guest's own network cards, with real drivers.
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
-use super::command::{ethtool, feature, ip, wait_until};
+use hostdiag::offload::gather;
+use hostdiag_model::Features;
+
+use super::command::{ethtool, feature, ip, try_run, wait_until};
 use super::link::Link;
-use super::netns::{NetNs, report};
+use super::netns::report;
 
-/// A card that lives in a namespace until the guard drops.
+/// A card in the guest's first namespace. When the guard drops it belongs to no
+/// bond or bridge any more, and its features and link are as they were.
 pub(crate) struct Card {
     name: String,
-    namespace: String,
+    features: Features,
+    up: bool,
 }
 
-/// A policy with the one line that permits LRO on a card.
-pub(crate) struct CardPolicy(PathBuf);
-
 impl Card {
-    /// The first vmxnet3 card, moved there, up, with LRO on.
+    /// Every card of a driver, by name.
     #[track_caller]
-    pub(crate) fn vmxnet3(namespace: &NetNs) -> Self {
-        Self::all(namespace, 1).remove(0)
-    }
-
-    /// As many of them.
-    #[track_caller]
-    pub(crate) fn all(namespace: &NetNs, count: usize) -> Vec<Self> {
+    pub(crate) fn all(driver: &str) -> Vec<Card> {
         let devices = fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap());
-        let driver = |path: PathBuf| fs::read_link(path.join("device/driver"));
-        let ours = devices.filter(|entry| driver(entry.path()).is_ok_and(|name| name.ends_with("vmxnet3")));
-        let mut names: Vec<String> = ours.map(|entry| entry.file_name().into_string().unwrap()).collect();
-        names.sort();
-        assert!(names.len() >= count, "the guest has {names:?}");
-        names.truncate(count);
-        let card = |name: String| {
-            ip(&["link", "set", &name, "netns", namespace.name()]);
-            let card = Card { name, namespace: namespace.name().to_owned() };
-            card.ip(&["link", "set", &card.name, "up"]);
-            card
+        let has_driver = |device: &Path| {
+            fs::read_link(device.join("device/driver")).is_ok_and(|path| path.ends_with(driver))
         };
-        names.into_iter().map(card).collect()
+        let mut names: Vec<String> = devices
+            .filter(|device| has_driver(&device.path()))
+            .map(|device| device.file_name().into_string().unwrap())
+            .collect();
+        assert!(!names.is_empty(), "the guest has no card with the driver {driver}");
+        names.sort();
+        names
+            .into_iter()
+            .map(|name| {
+                let features = features(&name).unwrap();
+                let up = ip(&["link", "show", &name, "up"]).contains(&name);
+                Card { name, features, up }
+            })
+            .collect()
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    #[track_caller]
-    fn ip(&self, args: &[&str]) {
-        ip(&[&["-n", &self.namespace], args].concat());
-    }
-
-    /// LRO asked for and off, although nothing holds it off any more: the
-    /// kernel computed it when a VLAN was there and not again.
-    #[track_caller]
-    pub(crate) fn stick_lro(&self) {
-        let vlan = Link::vlan("lro10", &self.name, 10);
-        ethtool(&["-K", &self.name, "lro", "off"]);
-        // ethtool fails, because what it asked for did not come; the wish stays.
-        Command::new("ethtool").args(["-K", &self.name, "lro", "on"]).status().unwrap();
-        drop(vlan);
-        wait_until("LRO is stuck", || feature(&self.name, "large-receive-offload") == "off [requested on]");
-    }
-
-    /// A policy that permits LRO on this card.
-    #[track_caller]
-    pub(crate) fn policy(&self) -> CardPolicy {
-        let path = PathBuf::from(format!("/run/hostdiag-test-{}.toml", self.name));
-        fs::write(&path, format!("[[repair.device]]\ndevice = \"{}\"\nfeatures = [\"rx-lro\"]\n", self.name))
-            .unwrap();
-        CardPolicy(path)
+    fn give_back(&self) -> Result<(), String> {
+        try_run("ip", &["link", "set", &self.name, "nomaster"])?;
+        let now = features(&self.name)?;
+        for (name, before) in self.features.iter().filter(|(_, state)| state.changeable()) {
+            let Some(now) = now.get(name).filter(|now| *now != before) else { continue };
+            // The same wish and another state: only a change makes the kernel
+            // compute anew. ethtool fails where something else follows as well.
+            for wish in [!before.wanted(), before.wanted()] {
+                if wish == before.wanted() || now.wanted() == before.wanted() {
+                    let _ = try_run("ethtool", &["-K", &self.name, name, if wish { "on" } else { "off" }]);
+                }
+            }
+        }
+        try_run("ip", &["link", "set", &self.name, if self.up { "up" } else { "down" }])?;
+        let now = features(&self.name)?;
+        let differs: Vec<_> =
+            self.features.iter().zip(now.iter()).filter(|(before, now)| before != now).collect();
+        if differs.is_empty() { Ok(()) } else { Err(format!("{} is changed: {differs:?}", self.name)) }
     }
 }
 
-impl CardPolicy {
+/// In the namespace of this thread.
+fn features(card: &str) -> Result<Features, String> {
+    let devices = gather::namespace(None).map_err(|error| error.to_string())?.namespace.devices;
+    let found = devices.into_iter().find(|device| device.name == card);
+    found.and_then(|device| device.features).ok_or_else(|| format!("{card} has no features here"))
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        report(self.give_back());
+    }
+}
+
+/// LRO asked for and off, although nothing holds it off any more: the kernel
+/// computed it when a VLAN was there, and not again.
+#[track_caller]
+pub(crate) fn stick_lro(card: &str) {
+    let vlan = Link::vlan("lro10", card, 10);
+    ethtool(&["-K", card, "lro", "off"]);
+    // ethtool fails, because what it asked for did not come; the wish stays.
+    let _ = try_run("ethtool", &["-K", card, "lro", "on"]);
+    drop(vlan);
+    wait_until("LRO is stuck", || feature(card, "large-receive-offload") == "off [requested on]");
+}
+
+/// A policy in a file that is gone when the guard drops.
+pub(crate) struct PolicyFile(PathBuf);
+
+impl PolicyFile {
+    #[track_caller]
+    pub(crate) fn new(text: &str) -> Self {
+        let path = PathBuf::from(format!("/run/hostdiag-test-{}.toml", std::process::id()));
+        fs::write(&path, text).unwrap();
+        PolicyFile(path)
+    }
+
+    /// One that permits LRO on a card.
+    #[track_caller]
+    pub(crate) fn lro(card: &str) -> Self {
+        Self::new(&format!("[[repair.device]]\ndevice = \"{card}\"\nfeatures = [\"rx-lro\"]\n"))
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
 
-impl Drop for CardPolicy {
+impl Drop for PolicyFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
-    }
-}
-
-impl Drop for Card {
-    fn drop(&mut self) {
-        let back = ["-n", &self.namespace, "link", "set", &self.name, "nomaster", "netns", "1"];
-        report(super::command::try_run("ip", &back).map(drop));
     }
 }

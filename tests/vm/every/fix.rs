@@ -4,8 +4,8 @@
 use hostdiag_model::plan::{Action, Apart, Refusal, UndoResult};
 
 use crate::lab::{
-    Link, NetNs, PEER, Stack, audit, ethtool, feature, fix, hostdiag, ip, plan, repairs, sendfile, snapshot,
-    undo, wait_until,
+    Card, Link, NetNs, PEER, PolicyFile, Stack, audit, ethtool, feature, fix, hostdiag, ip, plan, repairs,
+    run_fix, sendfile, snapshot, stick_lro, undo, wait_until,
 };
 
 const SG: &str = "tx-scatter-gather";
@@ -178,7 +178,7 @@ fn fix_in_a_named_namespace() {
     ip(&["netns", "exec", other.name(), "ethtool", "-K", "vlan7", "sg", "off"]);
     stack.break_offloads();
     wait_feature("vlan10", TSO, "off [requested on]");
-    let fixed = crate::lab::run_fix(&["--fix", "--observe", "300ms", "--netns", other.name()]);
+    let fixed = run_fix(&["--fix", "--observe", "300ms", "--netns", other.name()]);
     assert_eq!(fixed.status, 0, "{}", fixed.said);
     assert_eq!(fixed.repaired(), [format!("vlan7 {SG}")]);
     assert_eq!(fixed.happened, [], "nothing here");
@@ -227,26 +227,26 @@ fn fix_leaves_stale_copies_and_limits_and_explains_them() {
 }
 
 #[test]
-fn fix_recompute_has_no_ethtool_command() {
-    let namespace = NetNs::new("lro");
-    let card = crate::lab::Card::vmxnet3(&namespace);
-    let _entered = namespace.enter();
-    card.stick_lro();
-    let (planned, status) = plan(&[]);
-    assert_eq!(planned.steps, []);
-    assert_eq!(status, 1, "it could be repaired");
-    assert!(matches!(planned.refused[0].reason, Refusal::NeedsDeviceLine), "{planned:#?}");
-    // A line of the policy alone does not do, nor does --physical alone.
-    let policy = card.policy();
+fn fix_stuck_lro_needs_a_line_and_the_card_by_name() {
+    let cards = Card::all("vmxnet3");
+    let card = cards[0].name();
+    stick_lro(card);
+    let policy = PolicyFile::lro(card);
     let with = ["--policy", policy.path()];
-    let (planned, _) = plan(&with);
-    assert!(matches!(planned.refused[0].reason, Refusal::ChangesPhysical { .. }), "{planned:#?}");
-    let (planned, _) = plan(&["--physical", card.name()]);
-    assert!(matches!(planned.refused[0].reason, Refusal::NeedsDeviceLine), "{planned:#?}");
-    let fixed = fix(&[&with[..], &["--physical", card.name()]].concat());
+    let refused = |args: &[&str]| {
+        let fixed = run_fix(&[&["--fix"], args].concat());
+        assert_eq!((fixed.status, fixed.happened.len()), (1, 0), "{}", fixed.said);
+        assert_eq!(feature(card, "large-receive-offload"), "off [requested on]");
+        let plan = fixed.fix.plan;
+        plan.refused.iter().find(|refused| refused.device == card).unwrap().reason.clone()
+    };
+    assert_eq!(refused(&[]), Refusal::NeedsDeviceLine);
+    assert_eq!(refused(&["--physical", card]), Refusal::NeedsDeviceLine);
+    assert!(matches!(refused(&with), Refusal::ChangesPhysical { .. }));
+    let fixed = fix(&[&with[..], &["--physical", card]].concat());
     assert_eq!(fixed.status, 0, "{}", fixed.said);
     assert_eq!(fixed.fix.plan.steps[0].action, Action::Recompute);
-    assert_eq!(feature(card.name(), "large-receive-offload"), "on");
+    assert_eq!(feature(card, "large-receive-offload"), "on");
     let (undone, status) = undo(&[]);
-    assert_eq!((undone[0].recomputed.as_slice(), status), (&[card.name().to_owned()][..], 0));
+    assert_eq!((undone[0].recomputed.as_slice(), status), (&[card.to_owned()][..], 0));
 }

@@ -1,7 +1,8 @@
 //! Guards take down what they put up, however a test ends.
+use std::fs::read_to_string as read;
 use std::panic::catch_unwind;
 
-use crate::lab::{Link, NetNs, ip};
+use crate::lab::{Card, Link, NetNs, ethtool, feature, ip, wait_until};
 
 fn devices() -> Vec<String> {
     let text = ip(&["-brief", "link"]);
@@ -60,4 +61,22 @@ fn lab_tracing_is_reachable_in_a_namespace() {
     let _entered = namespace.enter();
     assert!(std::fs::exists("/sys/kernel/tracing/kprobe_events").unwrap());
     assert!(std::fs::exists("/sys/kernel/btf/vmlinux").unwrap());
+}
+
+/// A bond takes LRO from its cards, and even their wish for it.
+#[test]
+fn lab_cards_are_given_back() {
+    let cards = Card::all("vmxnet3");
+    let names: Vec<String> = cards.iter().map(|card| card.name().to_owned()).collect();
+    let [first, second] = [0, 1].map(|card| names[card].as_str());
+    let states =
+        || [first, second].map(|card| (ip(&["-brief", "link", "show", card]), ethtool(&["-k", card])));
+    let before = states();
+    let bond = Link::bond("bond0", "active-backup", &[first, second]);
+    let _vlan = Link::vlan("vlan10", "bond0", 10);
+    wait_until("the bond has carrier", || read("/sys/class/net/bond0/carrier").unwrap() == "1\n");
+    assert_eq!(feature(second, "large-receive-offload"), "off");
+    drop(bond);
+    drop(cards);
+    assert_eq!(states(), before);
 }

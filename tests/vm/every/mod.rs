@@ -1,7 +1,9 @@
 mod doctor;
+mod fix_facts;
 mod killed;
 mod links;
 mod net_change;
+mod netem;
 mod offload;
 mod offload_intent;
 mod offload_lro;

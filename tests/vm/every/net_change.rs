@@ -9,9 +9,8 @@ use hostdiag_model::plan::Identity;
 use hostdiag_model::{FeatureName, FeatureState, Features};
 use nix::net::if_::if_nametoindex;
 
-use super::offload_lro::card;
 use super::offload_refused::{no_ethtool_ioctl, no_netlink, refusing};
-use crate::lab::{Link, NetNs, ethtool, feature, ip, wait_until};
+use crate::lab::{Card, Link, NetNs, ethtool, feature, ip, wait_until};
 
 const SG: &str = "tx-scatter-gather";
 const GRO: &str = "rx-gro";
@@ -96,19 +95,20 @@ fn stuck(card: &str) {
 }
 
 fn healed_by(recompute: impl Fn(&str)) {
-    let card = card();
-    stuck(&card);
-    let before = wishes(&card);
+    let cards = Card::all("vmxnet3");
+    let card = cards[0].name();
+    stuck(card);
+    let before = wishes(card);
     // A wish that is there already moves nothing.
-    set(&card, &[wish(LRO, true)]).unwrap();
-    assert_eq!(features(&card).get(LRO), Some(FeatureState::OffRequestedOn));
-    recompute(&card);
-    assert_eq!(features(&card).get(LRO), Some(FeatureState::On));
-    assert_eq!(wishes(&card), before);
+    set(card, &[wish(LRO, true)]).unwrap();
+    assert_eq!(features(card).get(LRO), Some(FeatureState::OffRequestedOn));
+    recompute(card);
+    assert_eq!(features(card).get(LRO), Some(FeatureState::On));
+    assert_eq!(wishes(card), before);
     // Nothing is left to do, and nothing is done.
-    let healthy = features(&card);
-    recompute(&card);
-    assert_eq!(features(&card), healthy);
+    let healthy = features(card);
+    recompute(card);
+    assert_eq!(features(card), healthy);
 }
 
 #[test]

@@ -7,10 +7,10 @@ use hostdiag_model::audit::Verdict;
 use crate::lab::{Link, NetNs, audit, ethtool};
 
 /// A file that goes with its guard.
-struct ConfigFile(PathBuf);
+pub(super) struct ConfigFile(PathBuf);
 
 impl ConfigFile {
-    fn new(path: &str, text: &str) -> Self {
+    pub(super) fn new(path: &str, text: &str) -> Self {
         fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
         ConfigFile(path.into())

@@ -114,7 +114,8 @@ fn attached(xdp: &LinkXdp) -> bool {
     matches!(xdp, LinkXdp::Attached(how) if *how != XdpAttached::None)
 }
 
-fn mac(bytes: &[u8]) -> Option<String> {
+/// A hardware address as text; none for one of zeros alone.
+pub fn mac(bytes: &[u8]) -> Option<String> {
     let known = !bytes.is_empty() && bytes.iter().any(|byte| *byte != 0);
     known.then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"))
 }

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod change;
+pub mod detail;
 pub mod events;
 pub mod features;
 pub mod ioctl;
@@ -10,3 +11,4 @@ pub mod link;
 pub mod netns;
 pub mod socket;
 pub mod strings;
+pub mod xdp_sockets;

@@ -166,6 +166,8 @@ fn merge(
                 }
                 device.features = Some(features);
             }
+            // Its link could not be read, which was said.
+            None if problems.iter().any(|problem| problem.subject == name) => {}
             None if links_known => {
                 problems
                     .push(Problem { subject: name, message: "appeared during the run, not audited".into() });
@@ -284,16 +286,20 @@ mod tests {
         let link = |ifindex| Some(Link { ifindex, ..Link::default() });
         let mut devices =
             [("a", 1), ("b", 2), ("c", 3)].map(|(name, index)| device(name.into(), link(index)));
-        let replies = vec![reply(1, "a"), reply(2, "renamed"), reply(9, "new"), Err("broken".into())];
-        let mut problems = Vec::new();
+        let replies =
+            vec![reply(1, "a"), reply(2, "renamed"), reply(8, "odd"), reply(9, "new"), Err("broken".into())];
+        let unread = "its RTM_NEWLINK message cannot be read";
+        let mut problems = vec![Problem { subject: "odd".into(), message: unread.into() }];
         merge(&mut devices, replies, &[Arc::from("tx-scatter-gather")], &mut problems);
         let read: Vec<_> =
             devices.iter().map(|device| (device.name.as_str(), device.features.is_some())).collect();
         assert_eq!(read, [("a", true), ("renamed", true), ("c", false)]);
         let said: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.subject, p.message)).collect();
-        assert_eq!(said[0], "b: was renamed to renamed during the run");
-        assert_eq!(said[1], "new: appeared during the run, not audited");
-        assert!(said[2].contains("broken"), "{said:?}");
+        assert_eq!(said[0], format!("odd: {unread}"));
+        assert_eq!(said[1], "b: was renamed to renamed during the run");
+        assert_eq!(said[2], "new: appeared during the run, not audited");
+        assert!(said[3].contains("broken"), "{said:?}");
+        assert_eq!(said.len(), 4);
     }
 
     #[test]

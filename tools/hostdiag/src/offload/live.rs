@@ -54,11 +54,17 @@ pub fn data(scope: &Scope) -> Result<(OffloadData, bool)> {
             }
         }
     }
-    let asked = unwanted(&namespaces);
-    let found = if asked.is_empty() { Search::default() } else { intent::search(Path::new("/"), &asked) };
+    let found = intents(&namespaces);
     let intents_incomplete = !found.problems.is_empty();
     namespaces[0].problems.extend(found.problems);
     Ok((OffloadData { namespaces, intents: Some(found.intents), intents_incomplete }, unread))
+}
+
+/// The lines of configuration that ask for what is switched off in the namespace
+/// hostdiag runs in.
+pub fn intents(namespaces: &[Namespace]) -> Search {
+    let asked = unwanted(namespaces);
+    if asked.is_empty() { Search::default() } else { intent::search(Path::new("/"), &asked) }
 }
 
 /// The devices of this namespace with something switched off: only for them
@@ -82,18 +88,31 @@ fn inside(other: &Netns) -> Result<Namespace> {
     Ok(namespace)
 }
 
-/// One namespace, read again where something is in flux, and with
-/// `vlan_features` where a verdict depends on them.
+/// One namespace with `vlan_features` where a verdict depends on them.
 fn closer(name: Option<String>) -> Result<Namespace> {
-    let mut gathered = gather::namespace(name.clone())?;
-    if !undecided(&gathered.namespace).is_empty() {
-        std::thread::sleep(SETTLE);
-        gathered = gather::namespace(name)?;
-    }
+    let mut gathered = settled(name)?;
     if undecided(&gathered.namespace).contains(&Verdict::StuckOrLimit) {
         add_vlan_features(&mut gathered);
     }
     Ok(gathered.namespace)
+}
+
+/// The namespace of the calling thread with `vlan_features` wherever they can be
+/// read: what a change leads to depends on them everywhere.
+pub fn whole(name: Option<String>) -> Result<Namespace> {
+    let mut gathered = settled(name)?;
+    add_vlan_features(&mut gathered);
+    Ok(gathered.namespace)
+}
+
+/// One namespace, read again where something is in flux.
+fn settled(name: Option<String>) -> Result<Gathered> {
+    let gathered = gather::namespace(name.clone())?;
+    if undecided(&gathered.namespace).is_empty() {
+        return Ok(gathered);
+    }
+    std::thread::sleep(SETTLE);
+    gather::namespace(name)
 }
 
 /// The verdicts on VLANs whose parent has what they lack.
