@@ -1,5 +1,5 @@
 //! Links of every kind that stacks are built of, removed on drop.
-use super::command::{ip, try_run};
+use super::command::{ip, run, try_run};
 use super::netns::report;
 
 /// A link in the namespace it was made in.
@@ -102,6 +102,29 @@ impl Link {
     #[track_caller]
     pub(crate) fn vxlan(name: &str, lower: &str, remote: &str) -> Self {
         Self::add(name, &["vxlan", "id", "42", "dev", lower, "remote", remote, "dstport", "4789"])
+    }
+
+    /// A GRE tunnel to one remote end, over a lower link.
+    #[track_caller]
+    pub(crate) fn gre(name: &str, lower: &str, remote: &str) -> Self {
+        Self::add(name, &["gre", "dev", lower, "remote", remote])
+    }
+
+    #[track_caller]
+    pub(crate) fn wireguard(name: &str) -> Self {
+        Self::add(name, &["wireguard"])
+    }
+
+    /// The port of a guest or of a VPN that is not running: `mode` is tap or
+    /// tun.
+    #[track_caller]
+    pub(crate) fn tuntap(name: &str, mode: &str) -> Self {
+        // Makes /dev/net/tun, where no udev did.
+        run("modprobe", &["tun"]);
+        ip(&["tuntap", "add", "dev", name, "mode", mode]);
+        let link = Link { name: name.to_owned(), namespace: None };
+        link.up();
+        link
     }
 
     /// Leaves the removal to the end of the namespace.

@@ -4,6 +4,7 @@
 //! Every guard undoes on drop what it did, and never panics while a test already
 //! is. Guards work on the current network namespace; `NetNs::enter` changes that.
 #![allow(dead_code, unused_imports, reason = "each test target uses its own part")]
+mod apart;
 mod audit;
 mod card;
 mod command;
@@ -15,6 +16,7 @@ mod netns;
 mod stack;
 mod traffic;
 
+pub(crate) use apart::{AfXdp, Datapath, Xdp};
 pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, page, Unprivileged};
 pub(crate) use card::{Card, PolicyFile, stick_lro};
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};

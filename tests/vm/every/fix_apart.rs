@@ -3,7 +3,7 @@
 use hostdiag_model::plan::Apart;
 
 use crate::lab::{
-    Card, Link, NetNs, PolicyFile, Stack, ethtool, feature, fix, ip, plan, run_fix, snapshot, stick_lro, wait_until,
+    AfXdp, Card, Datapath, Link, NetNs, PolicyFile, Stack, ethtool, feature, fix, ip, plan, run_fix, snapshot, stick_lro, wait_until, Xdp,
 };
 
 const SG: &str = "tx-scatter-gather";
@@ -39,22 +39,20 @@ fn fix_leaves_software_devices_alone() {
     nic.address("192.0.2.1/24");
     left_alone("nic0", &kind("veth"));
     ethtool(&["-K", "nic0", "sg", "on", "tx", "on", "gso", "on"]);
-    let tunnels: [(&str, &str, Vec<&str>); 6] = [
-        ("vx0", "vxlan", vec!["vxlan", "id", "42", "dev", "nic0", "remote", "192.0.2.2", "dstport", "4789"]),
-        ("gen0", "geneve", vec!["geneve", "id", "42", "remote", "192.0.2.2"]),
-        ("gre1", "gre", vec!["gre", "local", "192.0.2.1", "remote", "192.0.2.2"]),
-        ("wg0", "wireguard", vec!["wireguard"]),
-        ("dummy1", "dummy", vec!["dummy"]),
-        ("br0", "bridge", vec!["bridge"]),
-    ];
-    for (name, is, how) in &tunnels {
-        let _link = Link::add(name, how);
-        left_alone(name, &kind(is));
-    }
-    ip(&["tuntap", "add", "tap0", "mode", "tap"]);
-    left_alone("tap0", &kind("tun"));
-    let _macvlan = Link::macvlan("mac0", "nic0");
-    left_alone("mac0", &kind("macvlan"));
+    left(Link::vxlan("vx0", "nic0", "192.0.2.2"), "vxlan");
+    left(Link::add("gen0", &["geneve", "id", "42", "remote", "192.0.2.2"]), "geneve");
+    left(Link::gre("gre1", "nic0", "192.0.2.2"), "gre");
+    left(Link::wireguard("wg0"), "wireguard");
+    left(Link::dummy("dummy1"), "dummy");
+    left(Link::bridge("br0", &[]), "bridge");
+    left(Link::tuntap("tap0", "tap"), "tun");
+    left(Link::tuntap("tun0", "tun"), "tun");
+    left(Link::macvlan("mac0", "nic0"), "macvlan");
+}
+
+#[track_caller]
+fn left(link: Link, is: &str) {
+    left_alone(link.name(), &kind(is));
 }
 
 #[test]
@@ -91,10 +89,10 @@ fn fix_leaves_ports_beside_guests_alone() {
     ethtool(&["-K", "vlan200", "sg", "off"]);
     // A bridge alone is no reason.
     assert_eq!(fix(&[]).repaired(), [format!("vlan200 {SG}")]);
-    ip(&["tuntap", "add", "tap7", "mode", "tap"]);
+    let tap = Link::tuntap("tap7", "tap");
     ip(&["link", "set", "tap7", "master", "vmbr0"]);
     left_alone("vlan200", &Apart::CarriesGuests { bridge: "vmbr0".into() });
-    ip(&["link", "del", "tap7"]);
+    drop(tap);
     // A container's veth: its other end is elsewhere.
     ip(&["link", "add", "veth7", "type", "veth", "peer", "name", "eth0", "netns", stack.peer().name()]);
     ip(&["link", "set", "veth7", "master", "vmbr0"]);
@@ -113,11 +111,24 @@ fn fix_leaves_container_networks_alone() {
 #[test]
 fn fix_leaves_xdp_alone() {
     let _stack = Stack::new();
-    ip(&["link", "set", "vlan10", "xdpgeneric", "obj", "/lib/hostdiag/xdp_pass.o", "sec", "xdp"]);
+    let xdp = Xdp::generic("vlan10");
     left_alone("vlan10", &Apart::Xdp);
-    ip(&["link", "set", "vlan10", "xdpgeneric", "off"]);
+    drop(xdp);
+    let socket = AfXdp::bind("vlan10");
+    left_alone("vlan10", &Apart::AfXdp);
+    drop(socket);
     let fixed = fix(&[]);
     assert!(fixed.repaired().contains(&format!("vlan10 {SG}")), "{:?}", fixed.repaired());
+}
+
+#[test]
+fn fix_leaves_members_of_open_vswitch_alone() {
+    let _stack = Stack::new();
+    let datapath = Datapath::new("dp0");
+    datapath.take("vlan10");
+    left_alone("vlan10", &Apart::OpenVswitch);
+    drop(datapath);
+    assert!(!fix(&[]).repaired().is_empty());
 }
 
 #[test]

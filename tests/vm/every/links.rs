@@ -21,6 +21,8 @@ fn every_kind() -> Vec<Link> {
     links.push(Link::macvlan("macvlan0", "card2"));
     links.push(Link::bridge("br0", &["vlan10"]));
     links.push(Link::vxlan("vxlan0", "br0", "192.0.2.1"));
+    links.push(Link::gre("gre1", "br0", "192.0.2.1"));
+    links.extend([Link::wireguard("wg0"), Link::tuntap("tap0", "tap"), Link::tuntap("tun0", "tun")]);
     links.push(Link::veth("nic2", "port2"));
     links.push(Link::ipvlan("ipvlan0", "nic2"));
     links

@@ -1,3 +1,4 @@
+mod apart;
 mod doctor;
 mod fix_facts;
 mod killed;
