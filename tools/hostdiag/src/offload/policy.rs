@@ -1,7 +1,19 @@
-//! The accept policy, `/etc/hostdiag/offload.toml`: which lost or switched-off
-//! features of which devices are as they should be, why, and until when.
+//! The policy, `/etc/hostdiag/offload.toml`: which lost or switched-off
+//! features of which devices are as they should be, why, and until when; and
+//! what `--fix` may do.
 //!
 //! ```toml
+//! mode = "report"                # of the boot-time unit: "report" or "repair"
+//!
+//! [repair]
+//! features = ["sg", "tso"]       # in place of the default list
+//! include = ["vlan*"]            # only these devices
+//! leave = ["vlan200"]            # never these
+//!
+//! [[repair.device]]
+//! device = "eth0"                # one device, no pattern
+//! features = ["rx-lro"]          # on top of the list, also what is never repaired else
+//!
 //! [[accept]]
 //! device = "vlan*"               # shell pattern of interface names
 //! feature = "tx-scatter-gather"  # kernel name, alias of ethtool (sg), or pattern
@@ -10,16 +22,30 @@
 //! ```
 //!
 //! Pure: text in, decisions out; the day is given by the caller. A policy that
-//! cannot be read as a whole is an error, because half a policy would accept
-//! or report the wrong things in silence.
+//! cannot be read as a whole is an error, because half a policy would accept,
+//! report or repair the wrong things in silence.
 
 use std::fmt;
 
-use anyhow::{Context, Result, bail};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use anyhow::{Result, bail};
 
+use super::fix::never;
 use super::{glob, names};
+
+mod read;
+
+/// What `--fix` repairs where the policy has no list of its own.
+pub const REPAIRED: [&str; 9] = [
+    "tx-scatter-gather",
+    "tx-checksum-ip-generic",
+    "tx-checksum-ipv4",
+    "tx-checksum-ipv6",
+    "tx-tcp-segmentation",
+    "tx-tcp6-segmentation",
+    "tx-tcp-ecn-segmentation",
+    "tx-tcp-accecn-segmentation",
+    "tx-generic-segmentation",
+];
 
 /// What `/etc/hostdiag/offload.toml` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +54,60 @@ pub struct Policy {
     pub file: String,
     /// The entries in the order of the file.
     pub accepts: Vec<Accept>,
+    mode: Mode,
+    repairs: Repairs,
+}
+
+/// What the boot-time unit does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It audits, and fails where something is lost.
+    #[default]
+    Report,
+    /// It repairs.
+    Repair,
+}
+
+/// What `--fix` may do, by `[repair]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// In place of [`REPAIRED`].
+    pub features: Option<Vec<Feature>>,
+    /// Shell patterns of the only devices; empty for all.
+    pub include: Vec<String>,
+    /// Shell patterns of devices that are left alone, whatever else is said.
+    pub leave: Vec<String>,
+    /// Each `[[repair.device]]`.
+    pub devices: Vec<DeviceLine>,
+}
+
+/// A feature as the policy names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// Kernel name, alias of ethtool, or shell pattern of kernel names.
+    pub name: String,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+/// One `[[repair.device]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceLine {
+    /// Interface name; no pattern.
+    pub device: String,
+    /// What is repaired there beyond the list.
+    pub features: Vec<Feature>,
+}
+
+/// Whether the policy lets a feature of a device be repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// It does.
+    Yes,
+    /// It is not on the list, or the device is left alone.
+    NotListed,
+    /// Only a line for just this device would; why so.
+    NeedsDeviceLine(&'static str),
 }
 
 /// One `[[accept]]`.
@@ -74,16 +154,92 @@ impl Accept {
     }
 }
 
+impl Feature {
+    /// Whether it lets a kernel feature be repaired. One that is never repaired
+    /// by a pattern or a group has to be named.
+    fn covers(&self, feature: &str) -> bool {
+        match never::reason(feature) {
+            Some(_) => self.only() == feature,
+            None => names::covers(&self.name, feature),
+        }
+    }
+
+    /// The one kernel feature that an alias such as `lro` stands for; else the
+    /// name itself.
+    fn only(&self) -> &str {
+        match names::alias(&self.name) {
+            Some(alias) if !alias.is_group() => alias.kernel,
+            _ => &self.name,
+        }
+    }
+}
+
 impl Policy {
     /// Reads the text of a policy; `name` is the file's name for messages.
     ///
     /// # Errors
     ///
-    /// Text that is not TOML, keys that do not exist (the nearest one is
-    /// named), missing or empty values, values of the wrong type; each with
-    /// file and line.
+    /// Text that is not TOML, keys and words that do not exist (the nearest one
+    /// is named), missing or empty values, values of the wrong type, features in
+    /// `[repair]` that need a line for just one device, a device that is both
+    /// left alone and given a line; each with file and line.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
-        Reader { text, name }.policy()
+        read::policy(text, name)
+    }
+
+    /// What the boot-time unit is to do.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether a lost kernel feature of a device may be repaired.
+    pub fn repairs(&self, device: &str, feature: &str) -> Allowed {
+        if self.leaves_alone(device) {
+            return Allowed::NotListed;
+        }
+        let mut lines = self.repairs.devices.iter().filter(|line| line.device == device);
+        if lines.any(|line| line.features.iter().any(|named| named.covers(feature))) {
+            return Allowed::Yes;
+        }
+        if let Some(reason) = never::reason(feature) {
+            return Allowed::NeedsDeviceLine(reason);
+        }
+        let listed = match &self.repairs.features {
+            Some(features) => features.iter().any(|named| named.covers(feature)),
+            None => REPAIRED.contains(&feature),
+        };
+        if listed { Allowed::Yes } else { Allowed::NotListed }
+    }
+
+    /// Whether a device is not to be touched. One with a line of its own
+    /// belongs to those included.
+    pub fn leaves_alone(&self, device: &str) -> bool {
+        let Repairs { include, leave, devices, .. } = &self.repairs;
+        let among = |patterns: &[String]| patterns.iter().any(|pattern| glob::matches(pattern, device));
+        let included = include.is_empty() || among(include) || devices.iter().any(|one| one.device == device);
+        among(leave) || !included
+    }
+
+    /// Looks for features of `[repair]` that no kernel has: neither those that
+    /// hostdiag knows, nor `live`, the names that this one has.
+    ///
+    /// # Errors
+    ///
+    /// The first of them, with file, line and the nearest name.
+    pub fn check_features(&self, live: &[&str]) -> Result<()> {
+        let known: Vec<&str> = names::KERNEL.iter().copied().chain(live.iter().copied()).collect();
+        let of_devices = self.repairs.devices.iter().flat_map(|line| &line.features);
+        for Feature { name, line } in self.repairs.features.iter().flatten().chain(of_devices) {
+            if known.iter().any(|feature| names::covers(name, feature)) {
+                continue;
+            }
+            let hint = match nearest(name, &with_aliases(&known)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "`ethtool -k` prints the names".to_owned(),
+            };
+            bail!("{}, line {line}: no kernel has a feature `{name}`; {hint}", self.file);
+        }
+        Ok(())
     }
 
     /// The first entry that accepts this kernel feature on this device to be
@@ -100,8 +256,7 @@ impl Policy {
     /// The entries whose feature none of `known` (kernel names) is, each with
     /// the nearest name: a misspelling, or a feature of another kernel.
     pub fn unknown_features<'a>(&'a self, known: &[&'a str]) -> Vec<(&'a Accept, Option<&'a str>)> {
-        let aliases = names::ALIASES.iter().map(|alias| alias.short);
-        let candidates: Vec<&str> = known.iter().copied().chain(aliases).collect();
+        let candidates = with_aliases(known);
         self.accepts
             .iter()
             .filter(|accept| names::alias(&accept.feature).is_none())
@@ -111,8 +266,10 @@ impl Policy {
     }
 }
 
-/// The keys of an entry.
-const KEYS: [&str; 4] = ["device", "feature", "reason", "until"];
+/// Names of features and ethtool's short words for them.
+fn with_aliases<'a>(known: &[&'a str]) -> Vec<&'a str> {
+    known.iter().copied().chain(names::ALIASES.iter().map(|alias| alias.short)).collect()
+}
 
 /// How alike two words must be for one to be a misspelling of the other.
 const ALIKE: f64 = 0.75;
@@ -123,211 +280,6 @@ fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
-type Value<'a> = Spanned<DeValue<'a>>;
-
-struct Reader<'a> {
-    text: &'a str,
-    name: &'a str,
-}
-
-impl Reader<'_> {
-    fn policy(&self) -> Result<Policy> {
-        let table = match DeTable::parse(self.text) {
-            Ok(table) => table.into_inner(),
-            Err(error) => {
-                let at = error.span().map_or(0, |span| span.start);
-                bail!("{}: {}", self.at(at), error.message());
-            }
-        };
-        let mut policy = Policy { file: self.name.to_owned(), accepts: Vec::new() };
-        for (key, value) in &table {
-            if key.get_ref() != "accept" {
-                bail!("{}: {}", self.at(key.span().start), unknown("table", key.get_ref(), &["accept"]));
-            }
-            let written = || format!("{}: write each entry as [[accept]]", self.at(key.span().start));
-            let entries = value.get_ref().as_array().with_context(written)?;
-            for entry in entries.iter() {
-                let fields = entry.get_ref().as_table().with_context(written)?;
-                policy.accepts.push(self.accept(fields, entry.span().start)?);
-            }
-        }
-        Ok(policy)
-    }
-
-    fn accept(&self, fields: &DeTable<'_>, start: usize) -> Result<Accept> {
-        for key in fields.keys() {
-            if !KEYS.contains(&key.get_ref().as_ref()) {
-                bail!("{}: {}", self.at(key.span().start), unknown("key", key.get_ref(), &KEYS));
-            }
-        }
-        let text = |key: &str| self.text(key, fields.get(key), start);
-        Ok(Accept {
-            device: text("device")?,
-            feature: text("feature")?,
-            reason: text("reason")?,
-            until: fields.get("until").map(|value| self.date(value)).transpose()?,
-            line: self.line(start),
-        })
-    }
-
-    /// A required string, its blanks reduced to single ones.
-    fn text(&self, key: &str, value: Option<&Value<'_>>, start: usize) -> Result<String> {
-        let Some(value) = value else {
-            bail!("{}: this entry has no `{key}`, which it needs", self.at(start));
-        };
-        let at = self.at(value.span().start);
-        let Some(text) = value.get_ref().as_str() else {
-            bail!("{at}: `{key}` is to be a string, not {}", value.get_ref().type_str());
-        };
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        if text.is_empty() {
-            bail!("{at}: `{key}` is empty");
-        }
-        if text.contains(char::is_control) {
-            bail!("{at}: `{key}` contains control characters");
-        }
-        Ok(text)
-    }
-
-    fn date(&self, value: &Value<'_>) -> Result<Date> {
-        let date = value.get_ref().as_datetime().filter(|at| at.time.is_none()).and_then(|at| at.date);
-        let Some(date) = date else {
-            bail!(
-                "{}: `until` is to be a day without quotes and time, such as 2027-01-31",
-                self.at(value.span().start)
-            );
-        };
-        Ok(Date { year: date.year, month: date.month, day: date.day })
-    }
-
-    fn at(&self, offset: usize) -> String {
-        format!("{}, line {}", self.name, self.line(offset))
-    }
-
-    fn line(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
-    }
-}
-
-fn unknown(what: &str, word: &str, candidates: &[&str]) -> String {
-    match nearest(word, candidates) {
-        Some(name) => format!("unknown {what} `{word}`; did you mean `{name}`?"),
-        None => format!("unknown {what} `{word}`; there are: {}", candidates.join(", ")),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const TEXT: &str = r#"# Reviewed by the network team.
-[[accept]]
-device = "vlan*"
-feature = "tso"
-reason = """Firmware drops
-    fragments"""
-until = 2027-01-31
-
-[[accept]]
-device = "eth[01]"
-feature = "rx-gro"
-reason = "router"
-"#;
-
-    fn day(year: u16, month: u8, day: u8) -> Date {
-        Date { year, month, day }
-    }
-
-    fn policy(text: &str) -> Policy {
-        Policy::parse(text, "offload.toml").unwrap()
-    }
-
-    #[test]
-    fn entries_accept_until_their_last_day() {
-        let policy = policy(TEXT);
-        let accept = policy.accepts("vlan10", "tx-tcp6-segmentation", day(2027, 1, 31)).unwrap();
-        assert_eq!((accept.reason.as_str(), accept.line), ("Firmware drops fragments", 2));
-        assert_eq!(policy.accepts("vlan10", "tx-tcp6-segmentation", day(2027, 2, 1)), None);
-        assert_eq!(policy.accepts("bond0", "tx-tcp6-segmentation", day(2026, 1, 1)), None);
-        assert_eq!(policy.accepts("vlan10", "tx-scatter-gather", day(2026, 1, 1)), None);
-        assert_eq!(policy.accepts("eth1", "rx-gro", day(9999, 12, 31)).unwrap().line, 9);
-        assert_eq!(policy.expired(day(2027, 1, 31)).count(), 0);
-        let expired: Vec<_> = policy.expired(day(2027, 2, 1)).map(|accept| accept.line).collect();
-        assert_eq!(expired, [2]);
-        assert_eq!(policy.accepts[0].until.unwrap().to_string(), "2027-01-31");
-    }
-
-    #[test]
-    fn an_empty_policy_accepts_nothing() {
-        assert_eq!(policy("").accepts("eth0", "rx-gro", day(2026, 1, 1)), None);
-        assert!(policy("accept = []").accepts.is_empty());
-    }
-
-    #[test]
-    fn errors_name_file_line_and_the_nearest_word() {
-        let cases = [
-            ("[[accpet]]\n", "line 1: unknown table `accpet`; did you mean `accept`?"),
-            ("\nmode = 1\n", "line 2: unknown table `mode`; there are: accept"),
-            ("[accept]\ndevice = 'a'\n", "line 1: write each entry as [[accept]]"),
-            ("accept = [1]\n", "line 1: write each entry as [[accept]]"),
-            ("[[accept]]\nreasn = 'x'\n", "line 2: unknown key `reasn`; did you mean `reason`?"),
-            ("[[accept]]\nx = 'x'\n", "line 2: unknown key `x`; there are: device, feature, reason, until"),
-            (
-                "\n[[accept]]\ndevice = 'a'\nfeature = 'b'\n",
-                "line 2: this entry has no `reason`, which it needs",
-            ),
-            ("[[accept]]\ndevice = 'a'\nfeature = 'b'\nreason = '  '\n", "line 4: `reason` is empty"),
-            ("[[accept]]\ndevice = 7\n", "line 2: `device` is to be a string, not integer"),
-            ("[[accept]]\ndevice = \"a\\u001b\"\n", "line 2: `device` contains control characters"),
-            (
-                "[[accept]]\ndevice='a'\nfeature='b'\nreason='c'\nuntil='2027-01-31'\n",
-                "line 5: `until` is to be a day without quotes and time, such as 2027-01-31",
-            ),
-            (
-                "[[accept]]\ndevice='a'\nfeature='b'\nreason='c'\nuntil=2027-01-31T10:00:00\n",
-                "line 5: `until` is to be a day without quotes and time, such as 2027-01-31",
-            ),
-        ];
-        for (text, message) in cases {
-            let error = Policy::parse(text, "offload.toml").expect_err(text);
-            assert_eq!(format!("{error}"), format!("offload.toml, {message}"));
-        }
-        for text in ["[[accept]\n", "[[accept]]\nuntil = 2027-13-01\n", "a = 1\na = 2\n"] {
-            let error = Policy::parse(text, "offload.toml").expect_err(text).to_string();
-            assert!(error.starts_with("offload.toml, line "), "{error}");
-            assert_eq!(error.lines().count(), 1, "{error}");
-        }
-    }
-
-    #[test]
-    fn unknown_features_are_listed_with_a_hint() {
-        let text = |feature: &str| format!("[[accept]]\ndevice='*'\nfeature='{feature}'\nreason='r'\n");
-        let known = ["tx-scatter-gather", "rx-gro"];
-        let hint = |feature: &str| {
-            policy(&text(feature)).unknown_features(&known).first().map(|(_, hint)| hint.map(str::to_owned))
-        };
-        assert_eq!(hint("tx-scater-gather"), Some(Some("tx-scatter-gather".to_owned())));
-        assert_eq!(hint("zzzzz"), Some(None));
-        for fine in ["sg", "large-receive-offload", "tx-*", "rx-gro"] {
-            assert_eq!(hint(fine), None, "{fine}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(text in any::<String>()) {
-            let _ = Policy::parse(&text, "x");
-        }
-
-        #[test]
-        fn never_panics_on_damaged_policies(at in 0..TEXT.len(), bytes in prop::collection::vec(any::<u8>(), 0..6)) {
-            let mut text = TEXT.as_bytes().to_vec();
-            let end = (at + bytes.len()).min(text.len());
-            text.splice(at..end, bytes);
-            let _ = Policy::parse(&String::from_utf8_lossy(&text), "x");
-        }
-    }
-}
+#[path = "policy_tests.rs"]
+mod tests;

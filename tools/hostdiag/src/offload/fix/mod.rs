@@ -10,6 +10,7 @@ pub mod emit;
 pub mod facts;
 pub mod history;
 pub mod journal;
+pub mod never;
 pub mod plan;
 pub mod simulate;
 pub mod system_journal;
