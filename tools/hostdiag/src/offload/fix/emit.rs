@@ -31,6 +31,9 @@ pub struct Repaired {
     pub features: Vec<FeatureName>,
 }
 
+/// What does it where a manager cannot.
+const SERVICE: &str = "hostdiag-offload.service sets it (hostdiag explain boot)";
+
 /// Configuration that keeps `devices` repaired: one block each, with a blank
 /// line between. It ends with a line feed.
 pub fn emit(manager: Manager, devices: &[Repaired]) -> String {
@@ -77,13 +80,43 @@ fn is_plain(name: &str) -> bool {
 
 /// systemd.link(5).
 fn link_file(device: &Identity, features: &[&str]) -> String {
+    let mut written: Vec<&str> = Vec::new();
+    let (mut lines, mut without) = (String::new(), String::new());
+    for feature in features {
+        let Some((key, _, since)) = link::KEYS.iter().find(|(_, alias, _)| names::covers(alias, feature))
+        else {
+            without += &format!("# {feature}: systemd has no key for it; {SERVICE}\n");
+            continue;
+        };
+        if written.contains(key) {
+            continue;
+        }
+        written.push(key);
+        if let Some(version) = since {
+            lines += &format!(
+                "# {feature}: needs systemd {version}. One before warns, and ignores the line; then\n\
+                 # {SERVICE}\n"
+            );
+        }
+        lines += match *key {
+            "TransmitChecksumOffload" => "# For every tx-checksum-* that the device has.\n",
+            "TCPSegmentationOffload" => "# For IPv4 alone.\n",
+            _ => "",
+        };
+        lines += &format!("{key}=yes\n");
+    }
+    if lines.is_empty() { without } else { link_head(device) + &lines + &without }
+}
+
+/// What comes before the features in a .link file.
+fn link_head(device: &Identity) -> String {
     let name = &device.name;
     let (key, value) = match (&device.kind, &device.permanent_address) {
         // Hardware may have been named by a file such as this.
         (None, Some(address)) if is_address(address) => ("PermanentMACAddress", address),
         _ => ("OriginalName", name),
     };
-    let mut text = format!(
+    format!(
         "# {name}: /etc/systemd/network/10-{name}.link\n\
          # udev applies it once, when the device is created. Of all .link files that match a device\n\
          # only the first by name counts, so this one replaces 99-default.link for {name}; the first\n\
@@ -97,35 +130,7 @@ fn link_file(device: &Identity, features: &[&str]) -> String {
          NamePolicy=keep kernel database onboard slot path\n\
          AlternativeNamesPolicy=database onboard slot path\n\
          MACAddressPolicy=persistent\n"
-    );
-    let mut written: Vec<&str> = Vec::new();
-    for feature in features {
-        let Some((key, _, since)) = link::KEYS.iter().find(|(_, alias, _)| names::covers(alias, feature))
-        else {
-            text += &format!(
-                "# {feature}: systemd has no key for it; hostdiag-offload.service keeps it (hostdiag explain \
-                 boot)\n"
-            );
-            continue;
-        };
-        if written.contains(key) {
-            continue;
-        }
-        written.push(key);
-        if let Some(version) = since {
-            text += &format!(
-                "# {feature}: needs systemd {version}. One before warns, and ignores the line; then\n\
-                 # hostdiag-offload.service keeps it (hostdiag explain boot).\n"
-            );
-        }
-        text += match *key {
-            "TransmitChecksumOffload" => "# For every tx-checksum-* that the device has.\n",
-            "TCPSegmentationOffload" => "# For IPv4 alone.\n",
-            _ => "",
-        };
-        text += &format!("{key}=yes\n");
-    }
-    text
+    )
 }
 
 fn is_address(text: &str) -> bool {
@@ -149,13 +154,10 @@ fn stanza(device: &str, features: &[&str]) -> String {
 fn keyfile(device: &str, features: &[&str]) -> String {
     let (known, unknown): (Vec<_>, Vec<_>) =
         features.iter().map(|feature| (*feature, option(feature))).partition(|(_, option)| option.is_some());
-    let unknown = unknown.iter().map(|(feature, _)| {
-        format!(
-            "# {feature}: NetworkManager has no option for it; hostdiag-offload.service keeps it (hostdiag\n\
-             # explain boot)\n"
-        )
-    });
-    let unknown: String = unknown.collect();
+    let unknown: String = unknown
+        .iter()
+        .map(|(feature, _)| format!("# {feature}: NetworkManager has no option for it; {SERVICE}\n"))
+        .collect();
     let options: Vec<String> = known.into_iter().filter_map(|(_, option)| option).collect();
     if options.is_empty() {
         return unknown;

@@ -85,10 +85,16 @@ fn networkmanager_has_words_of_its_own() {
                    ethtool.feature-gro on\n";
     assert!(text.contains(command), "{text}");
     assert!(text.contains("# tx-tcp-accecn-segmentation: NetworkManager has no option for it"), "{text}");
-    let none = emit(Manager::NetworkManager, &[repaired("vlan10", &["tx-tcp-accecn-segmentation"])]);
-    assert!(effective(&none).is_empty(), "{none}");
     // As many as there are kernel features among its 58 options, three of which are groups.
     assert_eq!(names::KERNEL.iter().filter(|feature| option(feature).is_some()).count(), 55);
+}
+
+#[test]
+fn what_a_manager_cannot_express_is_a_comment() {
+    for manager in [Manager::NetworkdLink, Manager::NetworkManager] {
+        let text = emit(manager, &[repaired("vlan10", &["tx-tcp-accecn-segmentation"])]);
+        assert!(effective(&text).is_empty() && text.contains("# tx-tcp-accecn-segmentation: "), "{text}");
+    }
 }
 
 #[test]
