@@ -1,3 +1,4 @@
+mod emit;
 mod managers;
 mod networkd;
 mod offload;

@@ -41,11 +41,13 @@ pub enum Code {
     UnknownSchema,
     /// The policy file is wrong.
     BadPolicy,
+    /// Others than root can write the policy, which says what may be changed.
+    UnsafePolicy,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -56,6 +58,7 @@ impl Code {
         Self::BadInput,
         Self::UnknownSchema,
         Self::BadPolicy,
+        Self::UnsafePolicy,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -71,6 +74,7 @@ impl Code {
             Self::BadInput => "bad-input",
             Self::UnknownSchema => "unknown-schema",
             Self::BadPolicy => "bad-policy",
+            Self::UnsafePolicy => "unsafe-policy",
         }
     }
 

@@ -11,6 +11,7 @@
 //! ```
 
 use hostdiag_model::audit::Verdict;
+use hostdiag_model::plan::Refusal;
 
 use crate::fail::Code;
 
@@ -30,6 +31,8 @@ const ACCEPTED: &str = "accepted";
 pub enum Kind {
     /// A verdict of `hostdiag offload`.
     Verdict,
+    /// Why `--fix` does not make a repair.
+    Refusal,
     /// An error, named in brackets behind its message.
     Error,
     /// Anything else.
@@ -59,6 +62,8 @@ impl Page {
     pub fn kind(self) -> Kind {
         if self.name == ACCEPTED || Verdict::ALL.iter().any(|verdict| verdict.as_str() == self.name) {
             Kind::Verdict
+        } else if Refusal::ALL.contains(&self.name) {
+            Kind::Refusal
         } else if Code::ALL.iter().any(|code| code.as_str() == self.name) {
             Kind::Error
         } else {

@@ -46,8 +46,12 @@ fn explain(page: Page) -> String {
 fn list() -> String {
     let width = Page::all().map(|page| page.name.len()).max().unwrap_or(0);
     let mut out = String::new();
-    let kinds =
-        [(Kind::Verdict, "Verdicts of hostdiag offload"), (Kind::Error, "Errors"), (Kind::Topic, "Topics")];
+    let kinds = [
+        (Kind::Verdict, "Verdicts of hostdiag offload"),
+        (Kind::Refusal, "Why hostdiag offload --fix does not repair"),
+        (Kind::Error, "Errors"),
+        (Kind::Topic, "Topics"),
+    ];
     for (kind, title) in kinds {
         _ = writeln!(out, "{}{title}", if out.is_empty() { "" } else { "\n" });
         for page in Page::all().filter(|page| page.kind() == kind) {

@@ -15,6 +15,7 @@ pub mod quirk;
 pub mod rules;
 pub mod select;
 pub mod text;
+pub mod trusted;
 pub mod watch;
 
 // Where the readers of configuration and policy look for them.

@@ -136,7 +136,29 @@ fn date(ms: u64) -> Date {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::offload::policy::Mode;
+
+    #[test]
+    fn an_audit_reads_what_a_repair_does_not_obey() {
+        let path = std::env::temp_dir().join(format!("hostdiag-rules-{}", std::process::id()));
+        fs::write(&path, "mode = 'repair'\nrepair.features = ['sgg']\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let (audit, loose) = (load(Some(&path), true), load_trusted(Some(&path)));
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let repair = load_trusted(Some(&path));
+        fs::remove_file(&path).unwrap();
+        let code = |error: anyhow::Error| error.downcast_ref::<Failure>().unwrap().code;
+        assert_eq!(code(loose.unwrap_err()), Code::UnsafePolicy);
+        assert_eq!(repair.unwrap().policy().mode(), Mode::Repair);
+        let (rules, data) = (audit.unwrap(), OffloadData::default());
+        assert_eq!(code(rules.check_features(&data).unwrap_err()), Code::BadPolicy);
+        let warnings = rules.warnings(&data);
+        assert!(warnings.len() == 1 && warnings[0].ends_with("did you mean `sg`?"), "{warnings:?}");
+    }
 
     #[test]
     fn days_are_those_of_the_calendar() {

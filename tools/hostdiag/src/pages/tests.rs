@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use hostdiag_model::audit::Verdict;
+use hostdiag_model::plan::{Apart, Refusal};
 
 use super::markdown::Block;
 use super::{ACCEPTED, Kind, Page};
@@ -17,8 +18,9 @@ fn headings(page: Page) -> Vec<&'static str> {
 fn every_code_verdict_and_topic_has_a_page() {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     let topics = ["exit-status", "offload", "restart", "vlan-features", "recording", "policy", "netns"];
+    let repair = ["fix", "undo", "left-alone", "boot", "emit"];
     let verdicts = Verdict::ALL.iter().map(|verdict| verdict.as_str());
-    for name in codes.chain(verdicts).chain([ACCEPTED]).chain(topics) {
+    for name in codes.chain(verdicts).chain([ACCEPTED]).chain(Refusal::ALL).chain(topics).chain(repair) {
         assert!(Page::find(name).is_some(), "no page pages/{name}.md");
     }
 }
@@ -33,7 +35,7 @@ fn every_page_has_title_summary_and_sections() {
         let found = headings(page);
         let wanted: &[&str] = match page.kind() {
             Kind::Verdict => &["Meaning", "Risk", "Remedy", "See also"],
-            Kind::Error => &["Meaning", "Remedy", "See also"],
+            Kind::Refusal | Kind::Error => &["Meaning", "Remedy", "See also"],
             Kind::Topic => &["Meaning", "See also"],
         };
         let known = ["Meaning", "Risk", "Remedy", "Undo", "Example", "See also"];
@@ -91,4 +93,31 @@ fn every_command_line_of_ours_parses() {
         }
     }
     assert!(count > 20, "only {count} lines were found");
+}
+
+#[test]
+fn every_reason_to_leave_a_device_alone_is_explained() {
+    let name = String::new;
+    let reasons = [
+        Apart::Physical,
+        Apart::Kind { kind: name() },
+        Apart::LiesOn { device: name(), kind: name() },
+        Apart::BelowUnknown,
+        Apart::CarriesGuests { bridge: name() },
+        Apart::OpenVswitch,
+        Apart::VirtualFunction { device: name() },
+        Apart::Representor { device: name() },
+        Apart::Xdp,
+        Apart::AfXdp,
+        Apart::Container,
+        Apart::Quirk { driver: name(), problem: name() },
+        Apart::AskedFor { lines: Vec::new() },
+        Apart::Policy,
+    ];
+    let page = Page::find("left-alone").unwrap();
+    for reason in reasons {
+        let value = serde_json::to_value(&reason).unwrap();
+        let item = format!("\n- `{}`: ", value["is"].as_str().unwrap());
+        assert!(page.text.contains(&item), "{item}");
+    }
 }

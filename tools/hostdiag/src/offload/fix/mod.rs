@@ -11,6 +11,7 @@ pub mod emit;
 pub mod facts;
 pub mod history;
 pub mod journal;
+pub mod never;
 pub mod plan;
 pub mod refuse;
 pub mod simulate;

@@ -51,6 +51,7 @@ mod tests {
     use super::*;
     use crate::offload::names;
     use crate::offload::policy::REPAIRED;
+    use crate::pages::{Page, markdown};
 
     #[test]
     fn what_a_list_may_cover_is_little() {
@@ -78,6 +79,15 @@ mod tests {
     fn every_pattern_is_of_a_feature() {
         for pattern in NEVER.iter().flat_map(|(patterns, _)| *patterns) {
             assert!(names::KERNEL.iter().any(|name| glob::matches(pattern, name)), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_page_has_every_pattern() {
+        let page = markdown::plain(&Page::find("needs-device-line").unwrap().body());
+        let words: Vec<&str> = page.split([' ', '\n', ',', ':']).collect();
+        for pattern in NEVER.iter().flat_map(|(patterns, _)| *patterns) {
+            assert!(words.contains(pattern), "{pattern}");
         }
     }
 }

@@ -19,34 +19,33 @@ const FOLDERS: [&str; 5] = [
 
 const MANAGER: &str = "systemd.link";
 
-/// Keys of `[Link]` and the features they set. `TCPSegmentationOffload=` is
-/// IPv4 only.
-const KEYS: [(&str, &str); 23] = [
-    ("ReceiveChecksumOffload", "rx"),
-    ("TransmitChecksumOffload", "tx"),
-    ("TCPSegmentationOffload", "tx-tcp-segmentation"),
-    ("TCP6SegmentationOffload", "tx-tcp6-segmentation"),
+/// Keys of `[Link]`, the features they set, and the systemd they need where not
+/// every one in use has them. `TCPSegmentationOffload=` is IPv4 only.
+pub(in crate::offload) const KEYS: [(&str, &str, Option<u16>); 23] = [
+    ("ReceiveChecksumOffload", "rx", None),
+    ("TransmitChecksumOffload", "tx", None),
+    ("TCPSegmentationOffload", "tx-tcp-segmentation", None),
+    ("TCP6SegmentationOffload", "tx-tcp6-segmentation", None),
     // Until v233, when it went with UFO.
-    ("UDPSegmentationOffload", "tx-udp-fragmentation"),
-    ("GenericSegmentationOffload", "gso"),
-    ("GenericReceiveOffload", "gro"),
-    ("GenericReceiveOffloadHardware", "rx-gro-hw"),
-    ("LargeReceiveOffload", "lro"),
-    ("ReceiveVLANCTAGHardwareAcceleration", "rxvlan"),
-    ("TransmitVLANCTAGHardwareAcceleration", "txvlan"),
-    ("ReceiveVLANCTAGFilter", "rx-vlan-filter"),
-    ("TransmitVLANSTAGHardwareAcceleration", "tx-vlan-stag-hw-insert"),
-    ("NTupleFilter", "ntuple"),
-    // Since v260.
-    ("ScatterGather", "tx-scatter-gather"),
-    ("ScatterGatherFragmentList", "tx-scatter-gather-fraglist"),
-    ("TCPECNSegmentationOffload", "tx-tcp-ecn-segmentation"),
-    ("TCPMangleIdSegmentationOffload", "tx-tcp-mangleid-segmentation"),
-    ("PartialGenericSegmentationOffload", "tx-gso-partial"),
-    ("GenericReceiveOffloadList", "rx-gro-list"),
-    ("GenericReceiveOffloadUDPForwarding", "rx-udp-gro-forwarding"),
-    ("ReceiveFCS", "rx-fcs"),
-    ("ReceiveAll", "rx-all"),
+    ("UDPSegmentationOffload", "tx-udp-fragmentation", None),
+    ("GenericSegmentationOffload", "gso", None),
+    ("GenericReceiveOffload", "gro", None),
+    ("GenericReceiveOffloadHardware", "rx-gro-hw", None),
+    ("LargeReceiveOffload", "lro", None),
+    ("ReceiveVLANCTAGHardwareAcceleration", "rxvlan", None),
+    ("TransmitVLANCTAGHardwareAcceleration", "txvlan", None),
+    ("ReceiveVLANCTAGFilter", "rx-vlan-filter", None),
+    ("TransmitVLANSTAGHardwareAcceleration", "tx-vlan-stag-hw-insert", None),
+    ("NTupleFilter", "ntuple", None),
+    ("PartialGenericSegmentationOffload", "tx-gso-partial", Some(258)),
+    ("ReceiveFCS", "rx-fcs", Some(258)),
+    ("ReceiveAll", "rx-all", Some(258)),
+    ("ScatterGather", "tx-scatter-gather", Some(260)),
+    ("ScatterGatherFragmentList", "tx-scatter-gather-fraglist", Some(260)),
+    ("TCPECNSegmentationOffload", "tx-tcp-ecn-segmentation", Some(260)),
+    ("TCPMangleIdSegmentationOffload", "tx-tcp-mangleid-segmentation", Some(260)),
+    ("GenericReceiveOffloadList", "rx-gro-list", Some(260)),
+    ("GenericReceiveOffloadUDPForwarding", "rx-udp-gro-forwarding", Some(260)),
 ];
 
 /// One .link file with its drop-ins.
@@ -108,7 +107,7 @@ impl File {
         let entries =
             self.parts.iter().flat_map(|(path, entries)| entries.iter().map(move |entry| (path, entry)));
         entries.filter(|(_, entry)| entry.section == "Link").filter_map(|(path, entry)| {
-            let (_, feature) = KEYS.iter().find(|(key, _)| *key == entry.key)?;
+            let (_, feature, _) = KEYS.iter().find(|(key, ..)| *key == entry.key)?;
             Some((path.as_str(), entry, *feature, ini::boolean(&entry.value)?))
         })
     }

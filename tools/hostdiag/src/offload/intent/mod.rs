@@ -18,7 +18,7 @@ mod host;
 mod ifcfg;
 mod ifupdown;
 mod ini;
-mod link;
+pub(super) mod link;
 mod matching;
 mod netplan;
 mod network_manager;
