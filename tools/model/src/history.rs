@@ -5,6 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::FeatureName;
 
+/// What `hostdiag offload --history` shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Every change that was kept, the newest last.
+    pub entries: Vec<HistoryEntry>,
+}
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {

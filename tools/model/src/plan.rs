@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Verdict;
 use crate::features::{FeatureName, FeatureState};
 use crate::offload::{Intent, Problem};
 
@@ -22,6 +23,28 @@ pub struct Plan {
     /// Devices that are not on the allow list, in the order of their index.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left: Vec<Left>,
+    /// Findings that no step can repair: a device to be created anew, a card
+    /// that was switched off.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub beyond: Vec<Beyond>,
+}
+
+impl Plan {
+    /// Every change of every step.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.steps.iter().flat_map(|step| &step.changes)
+    }
+}
+
+/// A finding that no step can repair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// The device.
+    pub device: String,
+    /// The feature.
+    pub feature: FeatureName,
+    /// The verdict of the audit, which says what would help.
+    pub verdict: Verdict,
 }
 
 /// What makes a device the same one: the index is used again after a device
@@ -81,6 +104,9 @@ pub struct Change {
     pub after: FeatureState,
     /// Whether that can be known. What is not certain may stay as it is.
     pub certain: bool,
+    /// The device is hardware, or poses as it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub physical: bool,
 }
 
 /// A repair that is not made.
@@ -221,8 +247,11 @@ pub enum Apart {
         /// The lines.
         lines: Vec<Intent>,
     },
-    /// The policy leaves it alone.
+    /// The policy leaves it, or this feature, alone.
     Policy,
+    /// The layers below do not offer the feature: the wish alone would change
+    /// nothing.
+    NotOffered,
 }
 
 /// A repair as it was planned and, unless it was a dry run, carried out.
@@ -235,12 +264,27 @@ pub struct Fix {
     pub run: Option<Run>,
 }
 
+impl Fix {
+    /// Whether features are other than before: something was repaired, or a
+    /// run that had been interrupted was undone. A dry run changes nothing.
+    pub fn changed(&self) -> bool {
+        let Some(run) = &self.run else { return false };
+        let by = |done: &Done| match done {
+            Done::Repaired { changes } | Done::NotFollowed { changes, .. } => !changes.is_empty(),
+            _ => false,
+        };
+        run.steps.iter().any(by) || run.recovered.iter().any(Undone::changed)
+    }
+}
+
 /// A repair that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// For `--undo ID`; absent where the plan had no steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub id: Option<String>,
+    /// As long each changed device was watched, milliseconds.
+    pub observe_ms: u64,
     /// One for each step of the plan.
     pub steps: Vec<Done>,
     /// Runs before this one that were interrupted, and what was undone of them.
@@ -289,6 +333,23 @@ pub enum Done {
     },
 }
 
+/// What `hostdiag offload --undo` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// The runs it took back; none where there was nothing to undo.
+    pub runs: Vec<Undone>,
+    /// What could not be kept or told: the history, the system journal.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub problems: Vec<Problem>,
+}
+
+impl Undo {
+    /// Whether features are other than before.
+    pub fn changed(&self) -> bool {
+        self.runs.iter().any(Undone::changed)
+    }
+}
+
 /// A run that was undone, or was tried to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
@@ -331,6 +392,11 @@ pub enum UndoResult {
 }
 
 impl Undone {
+    /// Whether a wish was restored.
+    pub fn changed(&self) -> bool {
+        self.wishes.iter().any(|wish| wish.result == UndoResult::Restored)
+    }
+
     /// Whether something could not be undone.
     pub fn conflicts(&self) -> bool {
         self.wishes.iter().any(|wish| matches!(wish.result, UndoResult::Conflict { .. }))
