@@ -69,7 +69,7 @@ fn read(output: Output) -> Audited {
         Err(error) => panic!("no recording: {error}; hostdiag said: {said}"),
     };
     assert!(recording.elapsed_ms.is_some(), "a partial recording; hostdiag said: {said}");
-    let Data::Offload(data, audit) = recording.data;
+    let Data::Offload(data, audit) = recording.data else { panic!("not an audit; hostdiag said: {said}") };
     Audited { data, audit, status: output.status.code().unwrap_or(-1) }
 }
 

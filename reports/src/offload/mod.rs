@@ -185,7 +185,7 @@ mod tests {
 {"type":"audit","entries":[{"device":"a","feature":"rx-gro","state":"off","verdict":"lost-here","finding":true,"reason":{"is":"not-supported"},"repair":{"by":"none"}}]}
 "#;
         let recording = Recording::read(&mut lines.as_bytes()).unwrap();
-        let Data::Offload(data, audit) = &recording.data;
+        let Data::Offload(data, audit) = &recording.data else { panic!("{recording:?}") };
         let text = text(&recording, data, audit, Options::default());
         assert!(text.contains("1 finding on 1 device") && text.contains("0 devices fine"), "{text}");
     }

@@ -2,7 +2,7 @@
 
 use hostdiag_model::audit::{Entry, Reason, Repair, Verdict};
 
-use crate::page::{Ink, count};
+use crate::page::{Ink, count, harmless};
 
 /// The word in front of an entry, and its colour.
 pub fn label(verdict: Verdict) -> (&'static str, Ink) {
@@ -100,6 +100,18 @@ pub fn shell(name: &str) -> String {
         return name.to_owned();
     }
     format!("'{}'", name.replace('\'', "'\\''"))
+}
+
+/// The call that wishes for features of a device; `enter` is put before it.
+pub fn set<S: AsRef<str>>(enter: &str, device: &str, features: &[S]) -> String {
+    let wishes = features.iter().map(|feature| format!(" {} on", shell(&harmless(feature.as_ref()))));
+    format!("{enter}ethtool -K {device}{}", wishes.collect::<String>())
+}
+
+/// What runs a command inside the namespace that this file holds, with a blank
+/// behind it.
+pub fn enter(path: &str) -> String {
+    format!("nsenter --net={} ", shell(&harmless(path)))
 }
 
 /// `a, b, c and 7 more`.

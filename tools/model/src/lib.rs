@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod features;
 pub mod glob;
 pub mod harmless;
+pub mod history;
 pub mod host;
 pub mod matrix;
 pub mod names;
@@ -16,6 +17,7 @@ pub mod offload;
 pub mod plan;
 pub mod recording;
 pub mod stack;
+pub mod time;
 
 pub use audit::Audit;
 pub use doctor::{Check, CheckState, Doctor};

@@ -104,6 +104,9 @@ pub struct Change {
     pub after: FeatureState,
     /// Whether that can be known. What is not certain may stay as it is.
     pub certain: bool,
+    /// The device is hardware, or poses as it.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub physical: bool,
 }
 
 /// A repair that is not made.
@@ -261,12 +264,27 @@ pub struct Fix {
     pub run: Option<Run>,
 }
 
+impl Fix {
+    /// Whether features are other than before: something was repaired, or a
+    /// run that had been interrupted was undone. A dry run changes nothing.
+    pub fn changed(&self) -> bool {
+        let Some(run) = &self.run else { return false };
+        let by = |done: &Done| match done {
+            Done::Repaired { changes } | Done::NotFollowed { changes, .. } => !changes.is_empty(),
+            _ => false,
+        };
+        run.steps.iter().any(by) || run.recovered.iter().any(Undone::changed)
+    }
+}
+
 /// A repair that was begun.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// For `--undo ID`; absent where the plan had no steps.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub id: Option<String>,
+    /// As long each changed device was watched, milliseconds.
+    pub observe_ms: u64,
     /// One for each step of the plan.
     pub steps: Vec<Done>,
     /// Runs before this one that were interrupted, and what was undone of them.
@@ -315,6 +333,23 @@ pub enum Done {
     },
 }
 
+/// What `hostdiag offload --undo` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// The runs it took back; none where there was nothing to undo.
+    pub runs: Vec<Undone>,
+    /// What could not be kept or told: the history, the system journal.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub problems: Vec<Problem>,
+}
+
+impl Undo {
+    /// Whether features are other than before.
+    pub fn changed(&self) -> bool {
+        self.runs.iter().any(Undone::changed)
+    }
+}
+
 /// A run that was undone, or was tried to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
@@ -357,6 +392,11 @@ pub enum UndoResult {
 }
 
 impl Undone {
+    /// Whether a wish was restored.
+    pub fn changed(&self) -> bool {
+        self.wishes.iter().any(|wish| wish.result == UndoResult::Restored)
+    }
+
     /// Whether something could not be undone.
     pub fn conflicts(&self) -> bool {
         self.wishes.iter().any(|wish| matches!(wish.result, UndoResult::Conflict { .. }))

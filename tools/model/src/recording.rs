@@ -9,6 +9,16 @@
 //! {"type":"end","elapsed_ms":12,"lines":3,"crc32":"89abcdef"}
 //! ```
 //!
+//! In the place of `offload` and `audit`, by what was asked for, stands one of
+//!
+//! ```text
+//! {"type":"fix","changed":true,"plan":{"steps":[…]},"run":{"id":"…","observe_ms":5000,"steps":[…]}}
+//! {"type":"undo","changed":true,"runs":[…]}
+//! {"type":"history","entries":[…]}
+//! ```
+//!
+//! * `changed`: whether features are other than before; made when written, not
+//!   read.
 //! * The header comes first. A schema or version that is not known is an error
 //!   that names both. Times are milliseconds, `started_ms` since 1970 (UTC).
 //! * `lines` counts the lines before the end record, `crc32` (IEEE, eight hex
@@ -22,8 +32,10 @@ use std::io::{self, BufRead, Read, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Audit;
+use crate::history::History;
 use crate::host::Host;
 use crate::offload::OffloadData;
+use crate::plan::{Fix, Undo};
 
 /// Name of the schema.
 pub const SCHEMA: &str = "hostdiag.recording";
@@ -58,6 +70,25 @@ pub struct Recording {
 pub enum Data {
     /// `hostdiag offload`: what was read, and what was made of it then.
     Offload(OffloadData, Audit),
+    /// `hostdiag offload --fix`, with `--dry-run` the plan alone.
+    Fix(Fix),
+    /// `hostdiag offload --undo`.
+    Undo(Undo),
+    /// `hostdiag offload --history`.
+    History(History),
+}
+
+impl Data {
+    /// What it is of, for messages: `an audit`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Offload(..) => "an audit",
+            Self::Fix(Fix { run: None, .. }) => "the plan of a repair",
+            Self::Fix(_) => "a repair",
+            Self::Undo(_) => "an undo",
+            Self::History(_) => "the history of repairs",
+        }
+    }
 }
 
 /// Something that could not be counted or kept.
@@ -115,6 +146,9 @@ enum Line {
     Header { schema: String, version: u64, tool: String, command: String, host: Host, started_ms: u64 },
     Offload(OffloadData),
     Audit(Audit),
+    Fix(Fix),
+    Undo(Undo),
+    History(History),
     Loss(Loss),
     End { elapsed_ms: u64, lines: u64, crc32: String },
 }
@@ -131,9 +165,21 @@ impl Recording {
             host: self.host.clone(),
             started_ms: self.started_ms,
         })?;
-        let Data::Offload(data, audit) = &self.data;
-        lines.write(&Tagged { kind: "offload", inner: data })?;
-        lines.write(&Tagged { kind: "audit", inner: audit })?;
+        match &self.data {
+            Data::Offload(data, audit) => {
+                lines.write(&Tagged { kind: "offload", inner: data })?;
+                lines.write(&Tagged { kind: "audit", inner: audit })?;
+            }
+            Data::Fix(fix) => {
+                let inner = &Changing { changed: fix.changed(), inner: fix };
+                lines.write(&Tagged { kind: "fix", inner })?;
+            }
+            Data::Undo(undo) => {
+                let inner = &Changing { changed: undo.changed(), inner: undo };
+                lines.write(&Tagged { kind: "undo", inner })?;
+            }
+            Data::History(history) => lines.write(&Tagged { kind: "history", inner: history })?,
+        }
         for loss in &self.loss {
             lines.write(&Tagged { kind: "loss", inner: loss })?;
         }
@@ -167,6 +213,14 @@ impl Recording {
 struct Tagged<'a, T: Serialize> {
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(flatten)]
+    inner: &'a T,
+}
+
+/// Writes `inner` with what a script wants to know first.
+#[derive(Serialize)]
+struct Changing<'a, T: Serialize> {
+    changed: bool,
     #[serde(flatten)]
     inner: &'a T,
 }
@@ -258,7 +312,7 @@ impl Reader<'_> {
 /// A recording as far as it has been read.
 struct Parts {
     header: Line,
-    offload: Option<OffloadData>,
+    data: Option<Data>,
     audit: Option<Audit>,
     loss: Vec<Loss>,
     elapsed_ms: Option<u64>,
@@ -266,15 +320,17 @@ struct Parts {
 
 impl Parts {
     fn new(header: Line) -> Self {
-        Self { header, offload: None, audit: None, loss: Vec::new(), elapsed_ms: None }
+        Self { header, data: None, audit: None, loss: Vec::new(), elapsed_ms: None }
     }
 
     fn add(&mut self, line: Line) -> Result<(), String> {
         match line {
             Line::Header { .. } => return Err("a second header".into()),
-            Line::Offload(_) if self.offload.is_some() => return Err("a second offload record".into()),
+            Line::Offload(data) => return self.add_data(Data::Offload(data, Audit::default())),
+            Line::Fix(fix) => return self.add_data(Data::Fix(fix)),
+            Line::Undo(undo) => return self.add_data(Data::Undo(undo)),
+            Line::History(history) => return self.add_data(Data::History(history)),
             Line::Audit(_) if self.audit.is_some() => return Err("a second audit record".into()),
-            Line::Offload(data) => self.offload = Some(data),
             Line::Audit(audit) => self.audit = Some(audit),
             Line::Loss(loss) => self.loss.push(loss),
             Line::End { elapsed_ms, .. } => self.elapsed_ms = Some(elapsed_ms),
@@ -282,85 +338,27 @@ impl Parts {
         Ok(())
     }
 
+    fn add_data(&mut self, data: Data) -> Result<(), String> {
+        match self.data.replace(data) {
+            None => Ok(()),
+            Some(first) => Err(format!("a second record of data, behind {}", first.name())),
+        }
+    }
+
     fn finish(self) -> Result<Recording, String> {
         let Line::Header { tool, command, host, started_ms, .. } = self.header else {
             return Err("the first line is no header".into());
         };
-        let data = self.offload.ok_or("the recording ends before its data")?;
-        Ok(Recording {
-            tool,
-            command,
-            host,
-            started_ms,
-            elapsed_ms: self.elapsed_ms,
-            loss: self.loss,
-            data: Data::Offload(data, self.audit.unwrap_or_default()),
-        })
+        let mut data = self.data.ok_or("the recording ends before its data")?;
+        match (&mut data, self.audit) {
+            (Data::Offload(_, judged), Some(audit)) => *judged = audit,
+            (_, None) => {}
+            (other, Some(_)) => return Err(format!("an audit record behind {}", other.name())),
+        }
+        Ok(Recording { tool, command, host, started_ms, elapsed_ms: self.elapsed_ms, loss: self.loss, data })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn recording() -> Recording {
-        Recording {
-            tool: "0.1.0".into(),
-            command: "offload".into(),
-            host: Host { name: "web17".into(), ..Host::default() },
-            started_ms: 1_787_000_000_000,
-            elapsed_ms: Some(12),
-            loss: vec![Loss { what: "x".into(), count: 1 }],
-            data: Data::Offload(OffloadData::default(), Audit::default()),
-        }
-    }
-
-    fn bytes() -> Vec<u8> {
-        let mut bytes = Vec::new();
-        recording().write(&mut bytes).unwrap();
-        bytes
-    }
-
-    fn error(bytes: &[u8]) -> String {
-        Recording::read(&mut &bytes[..]).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        assert_eq!(Recording::read(&mut &bytes()[..]).unwrap(), recording());
-    }
-
-    #[test]
-    fn without_an_end_it_is_partial() {
-        let text = String::from_utf8(bytes()).unwrap();
-        let cut = text.rsplit_once("{\"type\":\"end\"").unwrap().0;
-        assert_eq!(Recording::read(&mut cut.as_bytes()).unwrap().elapsed_ms, None);
-    }
-
-    #[test]
-    fn damage_is_named_with_its_line() {
-        let text = String::from_utf8(bytes()).unwrap();
-        assert!(error(text.replace("web17", "web18").as_bytes()).contains("line 5: the checksum is wrong"));
-        assert!(error(&text.as_bytes()[..text.len() - 9]).contains("line 5: cut off"));
-        assert!(error(format!("{text}{{}}").as_bytes()).contains("line 6"));
-        let twice: String = text.split_inclusive('\n').flat_map(|line| [line, line]).collect();
-        assert!(error(twice.as_bytes()).contains("line 2: a second header"));
-        assert_eq!(error(b"tx-checksumming: on\n"), "the first line is no hostdiag header");
-        assert_eq!(error(b""), "the first line is no hostdiag header");
-    }
-
-    #[test]
-    fn a_line_that_is_missing_is_missed() {
-        let text = String::from_utf8(bytes()).unwrap();
-        let (before, end) = text.split_at(text.find("{\"type\":\"end\"").unwrap());
-        let miscounted = format!("{before}{}", end.replace("\"lines\":4", "\"lines\":5"));
-        assert!(error(miscounted.as_bytes()).contains("counts 5 lines, there are 4"));
-    }
-
-    #[test]
-    fn another_version_is_named_beside_ours() {
-        let text = String::from_utf8(bytes()).unwrap().replace("\"version\":1", "\"version\":7");
-        let message = error(text.as_bytes());
-        assert!(message.contains("version 7") && message.contains("version 1"), "{message}");
-    }
-}
+#[path = "recording_tests.rs"]
+mod tests;

@@ -78,6 +78,9 @@ pub enum Format {
     Ethtool,
 }
 
+/// `from::read` lets no other recording through.
+const NO_AUDIT: &str = "not a recording of an audit";
+
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     if args.fix.given() {
@@ -91,7 +94,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         None => live(args)?,
     };
     let rules = rules::load(args.policy.as_deref(), args.from.is_none())?;
-    let Data::Offload(data, audit) = &mut recording.data;
+    let Data::Offload(data, audit) = &mut recording.data else { bail!(NO_AUDIT) };
     for warning in rules.warnings(data) {
         output::warn(&warning);
     }
@@ -100,7 +103,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     if let Some(path) = &args.output {
         output::save(path, |out| recording.write(out))?;
     }
-    let Data::Offload(data, audit) = &mut recording.data;
+    let Data::Offload(data, audit) = &mut recording.data else { bail!(NO_AUDIT) };
     let devices = select::only(data, audit, &args.interfaces)?;
     let status = match status(audit, args.strict) {
         _ if args.format == Format::Ethtool => Status::Fine,
@@ -119,7 +122,7 @@ fn status(audit: &Audit, strict: bool) -> Status {
 
 /// `selected`: the namespaces with just the devices that were asked for.
 fn print(args: &Args, look: Look, recording: &Recording, selected: Vec<Namespace>) -> Result<()> {
-    let Data::Offload(data, audit) = &recording.data;
+    let Data::Offload(data, audit) = &recording.data else { bail!(NO_AUDIT) };
     let text = match (args.format, args.matrix) {
         (Format::Json, true) => serde_json::to_string(&matrix::matrices(&selected, args.all))? + "\n",
         (Format::Json, false) => return Ok(output::write(|out| recording.write(out))?),

@@ -60,14 +60,18 @@ fn recording(bytes: &[u8], name: &str, links: Option<&Path>) -> Result<Recording
     if links.is_some() {
         return Err(bad(name, "it is a recording, which has its own links; leave out --links"));
     }
-    Recording::read(&mut &bytes[..]).map_err(|error| match &error {
+    let recording = Recording::read(&mut &bytes[..]).map_err(|error| match &error {
         ReadError::Unknown { .. } => {
             let hint = "read it with the hostdiag that wrote it, or record anew";
             Failure::new(Code::UnknownSchema, format!("{name}: {error}")).hint(hint).into()
         }
         ReadError::NotARecording => bad(name, &format!("{error}, and it is no text of ethtool -k either")),
         _ => bad(name, &error.to_string()),
-    })
+    })?;
+    match &recording.data {
+        Data::Offload(..) => Ok(recording),
+        other => Err(bad(name, &format!("it is a recording of {}, not of an audit", other.name()))),
+    }
 }
 
 fn bad(name: &str, problem: &str) -> anyhow::Error {

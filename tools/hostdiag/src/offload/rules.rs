@@ -121,17 +121,10 @@ fn known(data: &OffloadData) -> Vec<&str> {
 }
 
 /// The day (UTC) of a time in milliseconds since 1970, by the rules of the
-/// Gregorian calendar: 400 years have 146097 days; years are counted from
-/// March, so that the leap day is a year's last.
+/// Gregorian calendar.
 fn date(ms: u64) -> Date {
-    let days = ms / 86_400_000 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    Date { year: (era * 400 + year + carry) as u16, month: month as u8, day: day as u8 }
+    let day = hostdiag_model::time::Utc::from_ms(ms);
+    Date { year: u16::try_from(day.year).unwrap_or(u16::MAX), month: day.month, day: day.day }
 }
 
 #[cfg(test)]

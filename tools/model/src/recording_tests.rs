@@ -1,0 +1,131 @@
+//! What is written is read; what is damaged is refused.
+
+use super::*;
+use crate::features::FeatureState;
+use crate::plan::{Change, Done, Run, Undone};
+
+fn recording() -> Recording {
+    Recording {
+        tool: "0.1.0".into(),
+        command: "offload".into(),
+        host: Host { name: "web17".into(), ..Host::default() },
+        started_ms: 1_787_000_000_000,
+        elapsed_ms: Some(12),
+        loss: vec![Loss { what: "x".into(), count: 1 }],
+        data: Data::Offload(OffloadData::default(), Audit::default()),
+    }
+}
+
+fn bytes() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    recording().write(&mut bytes).unwrap();
+    bytes
+}
+
+fn error(bytes: &[u8]) -> String {
+    Recording::read(&mut &bytes[..]).unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_written_is_read() {
+    assert_eq!(Recording::read(&mut &bytes()[..]).unwrap(), recording());
+}
+
+#[test]
+fn every_kind_of_data_is_read_as_it_was_written() {
+    let run = Run {
+        id: Some("7".into()),
+        observe_ms: 5000,
+        steps: vec![Done::Interrupted],
+        recovered: vec![Undone { id: "6".into(), wishes: Vec::new(), recomputed: vec!["eth0".into()] }],
+        remaining: Vec::new(),
+        problems: Vec::new(),
+    };
+    let all = [
+        Data::Fix(Fix::default()),
+        Data::Fix(Fix { run: Some(run.clone()), ..Fix::default() }),
+        Data::Undo(Undo { runs: run.recovered, problems: Vec::new() }),
+        Data::History(History::default()),
+    ];
+    for data in all {
+        let recording = Recording { data, ..recording() };
+        let mut bytes = Vec::new();
+        recording.write(&mut bytes).unwrap();
+        assert_eq!(Recording::read(&mut &bytes[..]).unwrap(), recording);
+        assert!(!recording.data.name().contains("audit"));
+        // Data is of one kind.
+        let text = String::from_utf8(bytes).unwrap();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let with = |line: &str| error(format!("{}{}{line}\n", lines[0], lines[1]).as_bytes());
+        assert!(with(r#"{"type":"offload","namespaces":[]}"#).contains("line 3: a second record of data"));
+        assert!(with(r#"{"type":"audit","entries":[]}"#).contains("line 3: an audit record behind"));
+    }
+}
+
+#[test]
+fn whether_something_changed_stands_first() {
+    let line = |data: Data| {
+        let mut bytes = Vec::new();
+        Recording { data, ..recording() }.write(&mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap().lines().nth(1).unwrap().to_owned()
+    };
+    let change = |device: &str| Change {
+        device: device.into(),
+        ifindex: 5,
+        feature: "rx-gro".into(),
+        before: FeatureState::Off,
+        after: FeatureState::On,
+        certain: true,
+        physical: false,
+    };
+    let run = |done: Done| Run {
+        id: None,
+        observe_ms: 0,
+        steps: vec![done],
+        recovered: Vec::new(),
+        remaining: Vec::new(),
+        problems: Vec::new(),
+    };
+    let fix = |run| line(Data::Fix(Fix { run, ..Fix::default() }));
+    assert!(fix(None).starts_with(r#"{"type":"fix","changed":false,"plan":{"#));
+    let repaired = Done::Repaired { changes: vec![change("vlan10")] };
+    assert!(fix(Some(run(repaired))).starts_with(r#"{"type":"fix","changed":true,"plan":{"#));
+    let undone = Done::RolledBack { worse: vec!["loss".into()] };
+    assert!(fix(Some(run(undone))).starts_with(r#"{"type":"fix","changed":false,"plan":{"#));
+    let undo = line(Data::Undo(Undo::default()));
+    assert_eq!(undo, r#"{"type":"undo","changed":false,"runs":[]}"#);
+}
+
+#[test]
+fn without_an_end_it_is_partial() {
+    let text = String::from_utf8(bytes()).unwrap();
+    let cut = text.rsplit_once("{\"type\":\"end\"").unwrap().0;
+    assert_eq!(Recording::read(&mut cut.as_bytes()).unwrap().elapsed_ms, None);
+}
+
+#[test]
+fn damage_is_named_with_its_line() {
+    let text = String::from_utf8(bytes()).unwrap();
+    assert!(error(text.replace("web17", "web18").as_bytes()).contains("line 5: the checksum is wrong"));
+    assert!(error(&text.as_bytes()[..text.len() - 9]).contains("line 5: cut off"));
+    assert!(error(format!("{text}{{}}").as_bytes()).contains("line 6"));
+    let twice: String = text.split_inclusive('\n').flat_map(|line| [line, line]).collect();
+    assert!(error(twice.as_bytes()).contains("line 2: a second header"));
+    assert_eq!(error(b"tx-checksumming: on\n"), "the first line is no hostdiag header");
+    assert_eq!(error(b""), "the first line is no hostdiag header");
+}
+
+#[test]
+fn a_line_that_is_missing_is_missed() {
+    let text = String::from_utf8(bytes()).unwrap();
+    let (before, end) = text.split_at(text.find("{\"type\":\"end\"").unwrap());
+    let miscounted = format!("{before}{}", end.replace("\"lines\":4", "\"lines\":5"));
+    assert!(error(miscounted.as_bytes()).contains("counts 5 lines, there are 4"));
+}
+
+#[test]
+fn another_version_is_named_beside_ours() {
+    let text = String::from_utf8(bytes()).unwrap().replace("\"version\":1", "\"version\":7");
+    let message = error(text.as_bytes());
+    assert!(message.contains("version 7") && message.contains("version 1"), "{message}");
+}
