@@ -11,4 +11,5 @@ pub mod link;
 pub mod netns;
 pub mod socket;
 pub mod strings;
+pub mod vitals;
 pub mod xdp_sockets;

@@ -17,11 +17,7 @@ pub fn only(data: &OffloadData, audit: &mut Audit, names: &[String]) -> Result<V
     if names.is_empty() {
         return Ok(data.namespaces.clone());
     }
-    for name in names {
-        if !data.namespaces.iter().any(|namespace| Stack::new(namespace).find(name).is_some()) {
-            return Err(unknown(data, name));
-        }
-    }
+    known(data, names)?;
     let selected: Vec<Namespace> =
         data.namespaces.iter().map(|namespace| reduced(namespace, names)).collect();
     audit.entries.retain(|entry| {
@@ -29,6 +25,15 @@ pub fn only(data: &OffloadData, audit: &mut Audit, names: &[String]) -> Result<V
         there.any(|namespace| namespace.devices.iter().any(|device| device.name == entry.device))
     });
     Ok(selected)
+}
+
+/// Checks that there are interfaces of these names.
+///
+/// # Errors
+/// `no-such-interface`, with the nearest names.
+pub fn known(data: &OffloadData, names: &[String]) -> Result<()> {
+    let there = |name: &&String| data.namespaces.iter().any(|all| Stack::new(all).find(name).is_some());
+    names.iter().find(|name| !there(name)).map_or(Ok(()), |name| Err(unknown(data, name)))
 }
 
 fn reduced(namespace: &Namespace, names: &[String]) -> Namespace {

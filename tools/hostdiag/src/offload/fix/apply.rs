@@ -5,12 +5,15 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
-use hostdiag_model::plan::{Action, Change, Done, Identity, Plan, Step};
+use hostdiag_model::plan::{Action, Change, Done, Identity, Plan, Step, UndoResult, UndoneWish};
 use hostdiag_model::{FeatureName, Namespace};
 
-use super::compare;
-use super::journal::Journal;
+use super::facts::Facts;
+use super::journal::lock::Lock;
+use super::journal::{Journal, State};
+use super::undo::Scope;
 use super::vitals::{self, Vitals};
+use super::{back, compare};
 
 /// The kernel of a namespace; the tests have a model of it.
 pub trait Kernel {
@@ -41,6 +44,10 @@ const BASELINE: Duration = Duration::from_secs(1);
 pub struct Run<'a> {
     /// The kernel.
     pub kernel: &'a mut dyn Kernel,
+    /// What the plan was made of.
+    pub facts: &'a Facts,
+    /// Keeps the journal.
+    pub lock: &'a Lock,
     /// The journal, written.
     pub journal: Journal,
     /// As long a changed device is watched; zero: not at all.
@@ -52,8 +59,8 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// Takes the steps and tells of each as it is done. After one that did not
     /// go well the rest is not begun.
-    pub fn steps(&mut self, plan: &Plan, namespace: &Namespace, tell: &mut dyn FnMut(&Step, &Done)) {
-        let mut expected = namespace.clone();
+    pub fn steps(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Step, &Done)) {
+        let mut expected = self.facts.namespace.clone();
         let mut unsure: Vec<Change> = Vec::new();
         let mut ended: Option<String> = None;
         for (number, step) in plan.steps.iter().enumerate() {
@@ -83,23 +90,23 @@ impl Run<'_> {
         let Some(vitals) = self.baseline(&devices)? else {
             return Ok(Done::NotStarted { why: "interrupted".to_owned() });
         };
-        self.journal.begin(number)?;
+        self.lock.mark(&mut self.journal, number, State::Begun)?;
         if let Err(error) = self.call(step) {
-            let problems = self.roll_back(number);
-            let error = anyhow::Error::from(error).context(format!("{} refused it", step.device.name));
+            let problems = self.roll_back();
+            let error = anyhow::Error::from(error);
             return Err(problems.into_iter().fold(error, |error, problem| error.context(problem)));
         }
         match self.check(step, &before, &devices, &vitals) {
-            Ok(Checked::Well(done)) => match self.journal.keep(number) {
+            Ok(Checked::Well(done)) => match self.lock.mark(&mut self.journal, number, State::Kept) {
                 Ok(()) => Ok(done),
-                Err(error) => Ok(self.worse(number, vec![format!("{error:#}")])),
+                Err(error) => Ok(self.worse(vec![format!("{error:#}")])),
             },
-            Ok(Checked::Worse(worse)) => Ok(self.worse(number, worse)),
+            Ok(Checked::Worse(worse)) => Ok(self.worse(worse)),
             Ok(Checked::Interrupted) => {
-                let problems = self.roll_back(number);
+                let problems = self.roll_back();
                 Ok(if problems.is_empty() { Done::Interrupted } else { Done::RolledBack { worse: problems } })
             }
-            Err(error) => Ok(self.worse(number, vec![format!("{error:#}")])),
+            Err(error) => Ok(self.worse(vec![format!("{error:#}")])),
         }
     }
 
@@ -112,7 +119,8 @@ impl Run<'_> {
         vitals: &(Vitals, Vitals),
     ) -> Result<Checked> {
         let changes = self.outcome(step, before)?;
-        let surprises = compare::surprises(step, &changes);
+        let mut surprises = compare::surprises(step, &changes);
+        surprises.retain(|change| devices.contains(&change.ifindex));
         if !surprises.is_empty() {
             return Ok(Checked::Worse(surprises.iter().map(unplanned).collect()));
         }
@@ -198,26 +206,28 @@ impl Run<'_> {
         Ok(None)
     }
 
-    fn worse(&mut self, number: usize, mut worse: Vec<String>) -> Done {
-        worse.extend(self.roll_back(number));
+    fn worse(&mut self, mut worse: Vec<String>) -> Done {
+        worse.extend(self.roll_back());
         Done::RolledBack { worse }
     }
 
-    /// Takes back every wish of a step, the last first; what went wrong. The
-    /// next run tries again where the journal still has the step as begun.
-    fn roll_back(&mut self, number: usize) -> Vec<String> {
-        let mut problems = Vec::new();
-        for wish in self.journal.steps[number].wishes.iter().rev() {
-            if let Err(error) = self.kernel.set(&wish.device, &[(wish.feature.clone(), wish.before)]) {
-                problems.push(format!("{} {} could not be undone: {error}", wish.device.name, wish.feature));
+    /// Takes back the step that is begun; what went wrong. The next run tries
+    /// again where the journal still has it as begun.
+    fn roll_back(&mut self) -> Vec<String> {
+        let undone = self.kernel.read().and_then(|namespace| {
+            let now = Facts { namespace, ..self.facts.clone() };
+            back::take(self.lock, &mut self.journal, Scope::Begun, (self.kernel, &now))
+        });
+        let conflict = |wish: UndoneWish| match wish.result {
+            UndoResult::Conflict { why } => {
+                Some(format!("{} {} was not undone: {why}", wish.device, wish.feature))
             }
+            _ => None,
+        };
+        match undone {
+            Ok(undone) => undone.wishes.into_iter().filter_map(conflict).collect(),
+            Err(error) => vec![format!("not undone: {error:#}")],
         }
-        if problems.is_empty()
-            && let Err(error) = self.journal.undone(number)
-        {
-            problems.push(format!("{error:#}"));
-        }
-        problems
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hostdiag_model::plan::{Change, Step};
-use hostdiag_model::stack::Stack;
+use hostdiag_model::stack::{Role, Stack};
 use hostdiag_model::{Device, Link, Namespace};
 
 /// Every bit that differs between two readings of a namespace, for devices
@@ -14,10 +14,11 @@ pub fn changes(before: &Namespace, after: &Namespace) -> Vec<Change> {
         let Some(now) = same(device, after) else { continue };
         let (Some(old), Some(new)) = (&device.features, &now.features) else { continue };
         let ifindex = index(device);
+        let physical = Role::of(device.link.as_ref()) == Role::Physical;
         all.extend(old.iter().filter_map(|(feature, before)| {
             let after = new.get(feature).filter(|after| *after != before)?;
             let (device, feature) = (now.name.clone(), feature.clone());
-            Some(Change { device, ifindex, feature, before, after, certain: true })
+            Some(Change { device, ifindex, feature, before, after, certain: true, physical })
         }));
     }
     all

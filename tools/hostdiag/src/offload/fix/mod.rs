@@ -6,14 +6,18 @@
 
 pub mod allow;
 pub mod apply;
+pub mod back;
 pub mod compare;
 pub mod emit;
 pub mod facts;
 pub mod history;
+pub mod host;
 pub mod journal;
+pub mod ledger;
 pub mod never;
 pub mod plan;
 pub mod refuse;
+pub mod repair;
 pub mod simulate;
 pub mod system_journal;
 pub mod undo;

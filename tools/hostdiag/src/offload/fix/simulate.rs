@@ -11,7 +11,7 @@ mod layers;
 mod rules;
 
 use hostdiag_model::plan::Change;
-use hostdiag_model::stack::Position;
+use hostdiag_model::stack::{Position, Role};
 use hostdiag_model::{FeatureName, Namespace};
 
 use self::bits::{Names, State};
@@ -116,6 +116,7 @@ impl<'a> Model<'a> {
                 before: start.word(bit),
                 after: taken.word(bit),
                 certain: !exhausted && happens.word(bit) == stays.word(bit),
+                physical: Role::of(device.link.as_ref()) == Role::Physical,
             });
         }
         outcome.namespace.devices[at].features = Some(self.names.features(features, &end));
