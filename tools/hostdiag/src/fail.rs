@@ -12,8 +12,13 @@ pub enum Status {
     Findings = 1,
     /// Wrong usage, bad input, or an error.
     Error = 2,
+    /// A repair made something worse and was rolled back.
+    RolledBack = 3,
     /// A privilege or a kernel feature is missing.
     Missing = 4,
+    /// A repair was interrupted (Ctrl-C): the device in hand was finished or
+    /// undone, the rest not begun.
+    Interrupted = 130,
 }
 
 /// Stable names of errors. `hostdiag explain CODE` has a page for each; a test
@@ -41,11 +46,19 @@ pub enum Code {
     UnknownSchema,
     /// The policy file is wrong.
     BadPolicy,
+    /// Another repair or undo is under way.
+    Busy,
+    /// The journal of a run is damaged, or of an unknown version.
+    BadJournal,
+    /// The journal cannot be written, so nothing may be changed.
+    NoJournal,
+    /// No run of that id, or none at all, that could be undone.
+    NoSuchRun,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -56,6 +69,10 @@ impl Code {
         Self::BadInput,
         Self::UnknownSchema,
         Self::BadPolicy,
+        Self::Busy,
+        Self::BadJournal,
+        Self::NoJournal,
+        Self::NoSuchRun,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -71,6 +88,10 @@ impl Code {
             Self::BadInput => "bad-input",
             Self::UnknownSchema => "unknown-schema",
             Self::BadPolicy => "bad-policy",
+            Self::Busy => "busy",
+            Self::BadJournal => "bad-journal",
+            Self::NoJournal => "no-journal",
+            Self::NoSuchRun => "no-such-run",
         }
     }
 

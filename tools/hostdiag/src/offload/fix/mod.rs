@@ -11,6 +11,8 @@ pub mod facts;
 pub mod history;
 pub mod journal;
 pub mod plan;
+#[cfg(test)]
+mod scratch;
 pub mod simulate;
 pub mod system_journal;
 pub mod undo;
