@@ -1,8 +1,9 @@
 //! Tests on the machine at hand, as root: what its kernel really says. They
-//! change nothing outside a network namespace of their own.
+//! change nothing outside namespaces of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod doctor;
+mod journal;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod offload;

@@ -29,7 +29,7 @@ pub struct Options {
 
 /// The page for a recording of `hostdiag offload --fix`.
 pub fn text(recording: &Recording, fix: &Fix, options: Options) -> String {
-    let mut text = fix.run.as_ref().map(|run| run::recovered(run, options)).unwrap_or_default();
+    let mut text = fix.run.as_ref().map(|run| run::recovered(&run.recovered, options)).unwrap_or_default();
     text.push_str(&plan::text(&recording.host.name, &fix.plan, options));
     if let Some(run) = &fix.run {
         for (step, done) in fix.plan.steps.iter().zip(&run.steps) {

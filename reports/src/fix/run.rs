@@ -1,7 +1,7 @@
 //! A run as text: what became of each step, and what to do next.
 
 use hostdiag_model::FeatureName;
-use hostdiag_model::plan::{Action, Change, Done, Fix, Run, Step};
+use hostdiag_model::plan::{Action, Change, Done, Fix, Run, Step, Undone};
 
 use super::{Options, line, not_kept, undo, words};
 use crate::offload::words::{devices, shell};
@@ -11,9 +11,9 @@ use crate::page::{Ink, Page, count, harmless};
 const SHOWN: usize = 8;
 
 /// Runs that were interrupted before this one, and what was undone of them.
-pub fn recovered(run: &Run, options: Options) -> String {
+pub fn recovered(runs: &[Undone], options: Options) -> String {
     let mut page = Page::new(options.style);
-    for undone in &run.recovered {
+    for undone in runs {
         undo::run(&mut page, "was interrupted and is undone", undone, options);
     }
     page.finish()

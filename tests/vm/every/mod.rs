@@ -1,6 +1,10 @@
 mod apart;
 mod doctor;
+mod fix;
+mod fix_apart;
 mod fix_facts;
+mod fix_host;
+mod fix_undone;
 mod killed;
 mod links;
 mod net_change;

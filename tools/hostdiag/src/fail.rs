@@ -12,8 +12,13 @@ pub enum Status {
     Findings = 1,
     /// Wrong usage, bad input, or an error.
     Error = 2,
+    /// A repair made something worse and was rolled back.
+    RolledBack = 3,
     /// A privilege or a kernel feature is missing.
     Missing = 4,
+    /// A repair was interrupted (Ctrl-C): the device in hand was finished or
+    /// undone, the rest not begun.
+    Interrupted = 130,
 }
 
 /// Stable names of errors. `hostdiag explain CODE` has a page for each; a test
@@ -41,13 +46,23 @@ pub enum Code {
     UnknownSchema,
     /// The policy file is wrong.
     BadPolicy,
-    /// Others than root can write the policy, which says what may be changed.
+    /// Others than root can write the policy file, which a repair obeys.
     UnsafePolicy,
+    /// The plan is of more devices than `--max-devices`.
+    TooManyDevices,
+    /// Another repair or undo is under way.
+    Busy,
+    /// The journal of a run is damaged, or of an unknown version.
+    BadJournal,
+    /// The journal cannot be written, so nothing may be changed.
+    NoJournal,
+    /// No run of that id, or none at all, that could be undone.
+    NoSuchRun,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -59,6 +74,11 @@ impl Code {
         Self::UnknownSchema,
         Self::BadPolicy,
         Self::UnsafePolicy,
+        Self::TooManyDevices,
+        Self::Busy,
+        Self::BadJournal,
+        Self::NoJournal,
+        Self::NoSuchRun,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -75,6 +95,11 @@ impl Code {
             Self::UnknownSchema => "unknown-schema",
             Self::BadPolicy => "bad-policy",
             Self::UnsafePolicy => "unsafe-policy",
+            Self::TooManyDevices => "too-many-devices",
+            Self::Busy => "busy",
+            Self::BadJournal => "bad-journal",
+            Self::NoJournal => "no-journal",
+            Self::NoSuchRun => "no-such-run",
         }
     }
 

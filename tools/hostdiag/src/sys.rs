@@ -3,8 +3,29 @@
 use std::ffi::c_char;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 
 use nix::libc;
+
+/// The cookie of the calling thread's network namespace: unlike the number of
+/// its file, which a later namespace can have, it is given once from boot to
+/// boot (`SO_NETNS_COOKIE`, net/core/sock.c; Linux 5.14).
+///
+/// # Errors
+/// `ENOPROTOOPT` on an older kernel.
+pub fn netns_cookie() -> io::Result<u64> {
+    // Any socket belongs to a network namespace, also one for this host alone.
+    let socket = UnixDatagram::unbound()?;
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    let (value, length) = ((&raw mut cookie).cast(), &raw mut length);
+    // SAFETY: the kernel writes at most `length` bytes to the cookie, which has
+    // as many, and the length itself.
+    let result = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NETNS_COOKIE, value, length)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+}
 
 /// Asks `SIOCETHTOOL` of a device. `request` begins with the command and is
 /// overwritten by the answer, for which it must have room.

@@ -82,6 +82,9 @@ pub struct Who {
     /// `SUDO_USER`: a name that the environment claims.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sudo_user: Option<String>,
+    /// `SUDO_UID`, of the same.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sudo_uid: Option<u32>,
 }
 
 #[cfg(test)]

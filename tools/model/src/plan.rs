@@ -366,8 +366,11 @@ pub struct Undone {
 /// What became of a wish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoneWish {
-    /// Interface name.
+    /// Interface name, as it is now.
     pub device: String,
+    /// The name it had in the run, where it was renamed since.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub was: Option<String>,
     /// The feature.
     pub feature: FeatureName,
     /// What the wish is to be again.

@@ -16,6 +16,7 @@ use crate::offload::{from, rules, select};
 use crate::output::{self, Look};
 
 pub mod args;
+mod fix;
 
 /// Show which NIC offloads are lost, in which layer, and why.
 ///
@@ -87,8 +88,13 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         if args.format == Format::Ethtool {
             bail!("--format ethtool shows features, not repairs");
         }
-        bail!("not built yet");
+        return fix::run(args, look);
     }
+    audit(args, look)
+}
+
+/// The audit: what was read, judged and shown.
+fn audit(args: &Args, look: Look) -> Result<Status> {
     let (mut recording, unread) = match &args.from {
         Some(path) => (from::read(path, args.links.as_deref())?, false),
         None => live(args)?,

@@ -97,13 +97,16 @@ impl Rules {
         accepts.chain(repairs).collect()
     }
 
+    /// The rule that accepts a loss, at a time in milliseconds since 1970.
+    pub fn accepted(&self, device: &str, feature: &str, time_ms: u64) -> Option<Accepted> {
+        let rule = self.0.accepts(device, feature, date(time_ms))?;
+        Some(Accepted { reason: rule.reason.clone(), until: rule.until.map(|until| until.to_string()) })
+    }
+
     /// Judges `data` as of the day it was read, in milliseconds since 1970.
     pub fn audit(&self, data: &OffloadData, started_ms: u64) -> Audit {
         let day = date(started_ms);
-        let accept = |device: &str, feature: &str| {
-            let rule = self.0.accepts(device, feature, day)?;
-            Some(Accepted { reason: rule.reason.clone(), until: rule.until.map(|until| until.to_string()) })
-        };
+        let accept = |device: &str, feature: &str| self.accepted(device, feature, started_ms);
         let expired = self.0.expired(day).filter_map(|rule| Some((rule, rule.until?)));
         let expired = expired.map(|(rule, until)| {
             format!("{}:{} ({} on {}, until {until})", self.0.file, rule.line, rule.feature, rule.device)

@@ -25,7 +25,7 @@ use crate::output::{self, Look};
 use crate::stop::Stop;
 
 /// Runs what was asked for.
-pub fn run(args: &Args, look: Look) -> Result<Status> {
+pub(super) fn run(args: &Args, look: Look) -> Result<Status> {
     let asked = &args.fix;
     if asked.history {
         return past(args, look);
@@ -81,7 +81,7 @@ fn fix(args: &Args, look: Look, rules: &Rules) -> Result<Status> {
     let netns = named(args)?;
     let order = order(args, rules, netns.as_ref());
     let mut screen = Screen { look, all: args.all, observe: order.observe, quiet: args.format != Format::Text };
-    let work = || repair::repair(&order, &stop, &mut screen);
+    let mut work = || repair::repair(&order, &stop, &mut screen);
     let repaired = match &netns {
         Some(netns) => netns::within(netns, work)?,
         None => work()?,

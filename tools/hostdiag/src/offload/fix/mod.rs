@@ -18,6 +18,8 @@ pub mod never;
 pub mod plan;
 pub mod refuse;
 pub mod repair;
+#[cfg(test)]
+mod scratch;
 pub mod simulate;
 pub mod system_journal;
 pub mod undo;
