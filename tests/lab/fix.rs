@@ -11,6 +11,7 @@ use hostdiag_model::{Namespace, Recording};
 use super::audit::hostdiag;
 
 /// What a repair planned and did.
+#[derive(Debug)]
 pub(crate) struct Fixed {
     pub(crate) fix: Fix,
     pub(crate) status: i32,

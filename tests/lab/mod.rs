@@ -17,7 +17,7 @@ mod stack;
 mod traffic;
 
 pub(crate) use apart::{AfXdp, Datapath, Xdp};
-pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, page, Unprivileged};
+pub(crate) use audit::{Audited, Unprivileged, audit, audit_unprivileged, hostdiag, page};
 pub(crate) use card::{Card, PolicyFile, stick_lro};
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
 pub(crate) use fix::{Fixed, fix, plan, read as read_fix, repairs, run as run_fix, snapshot, undo};

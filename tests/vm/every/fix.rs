@@ -1,6 +1,8 @@
 //! `hostdiag offload --fix` repairs each way to lose an offload that can be
 //! repaired, changes nothing else, and can be undone. That what happened is
 //! what was planned is asserted by `lab::fix` each time.
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hostdiag_model::plan::{Action, Apart, Refusal, UndoResult};
 
 use crate::lab::{
@@ -28,18 +30,17 @@ fn fix_repairs_the_state_of_the_article_under_load() {
     stack.break_offloads();
     wait_feature("vlan10", TSO, "off [requested on]");
     let before = sendfile(stack.peer(), PEER, LOAD);
+    let (peer, going) = (stack.peer(), &AtomicBool::new(true));
     let fixed = std::thread::scope(|scope| {
-        let (peer, going) = (stack.peer(), std::sync::atomic::AtomicBool::new(true));
-        let going = &going;
         let load = scope.spawn(move || {
             let mut received = 0;
-            while going.load(std::sync::atomic::Ordering::Relaxed) {
+            while going.load(Ordering::Relaxed) {
                 received += sendfile(peer, PEER, 1 << 20).received;
             }
             received
         });
         let fixed = fix(&[]);
-        going.store(false, std::sync::atomic::Ordering::Relaxed);
+        going.store(false, Ordering::Relaxed);
         assert!(load.join().unwrap() > 0);
         fixed
     });

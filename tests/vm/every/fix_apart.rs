@@ -3,7 +3,8 @@
 use hostdiag_model::plan::Apart;
 
 use crate::lab::{
-    AfXdp, Card, Datapath, Link, NetNs, PolicyFile, Stack, ethtool, feature, fix, ip, plan, run_fix, snapshot, stick_lro, wait_until, Xdp,
+    AfXdp, Card, Datapath, Link, NetNs, PolicyFile, Stack, Xdp, ethtool, feature, fix, ip, plan, run_fix,
+    snapshot, stick_lro, wait_until,
 };
 
 const SG: &str = "tx-scatter-gather";

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::lab::{Stack, feature, fix, hostdiag, Unprivileged, snapshot, wait_until};
+use crate::lab::{Stack, Unprivileged, feature, fix, hostdiag, snapshot, wait_until};
 
 const SG: &str = "tx-scatter-gather";
 
@@ -71,14 +71,8 @@ fn fix_without_room_for_the_journal_changes_nothing() {
     let _stack = broken();
     let full = "/run/hostdiag/full";
     fs::write(full, vec![0; 1 << 16]).unwrap();
-    mount(
-        None::<&str>,
-        "/run/hostdiag",
-        None::<&str>,
-        MsFlags::MS_REMOUNT,
-        Some("size=64k,mode=700"),
-    )
-    .unwrap();
+    mount(None::<&str>, "/run/hostdiag", None::<&str>, MsFlags::MS_REMOUNT, Some("size=64k,mode=700"))
+        .unwrap();
     let (status, said) = changes_nothing(hostdiag(), &["--fix"]);
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("[no-journal]"), "{said}");

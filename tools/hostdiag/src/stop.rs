@@ -38,7 +38,8 @@ impl Stop {
         let end = Instant::now() + time;
         while !self.requested.load(Ordering::Relaxed) {
             let left = end.saturating_duration_since(Instant::now());
-            let millis = PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
+            let millis =
+                PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
             let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             if poll(&mut fds, millis).is_ok_and(|ready| ready > 0) {
                 self.requested.store(matches!(self.signals.read_signal(), Ok(Some(_))), Ordering::Relaxed);

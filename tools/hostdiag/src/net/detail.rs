@@ -79,7 +79,8 @@ pub fn decode(payload: &[u8]) -> Result<Detail, DecodeError> {
     Ok(detail)
 }
 
-fn bond_port(info: &LinkInfo) -> Option<BondPort> {
+/// The data of a port of a bond, in `IFLA_LINKINFO`.
+pub fn bond_port(info: &LinkInfo) -> Option<BondPort> {
     let LinkInfo::PortData(InfoPortData::BondPort(all)) = info else { return None };
     let mut port = BondPort::default();
     let (mut actor, mut partner) = (None, None);

@@ -5,6 +5,7 @@ use std::io;
 use netlink_packet_core::{
     ErrorBuffer, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP,
     NLMSG_OVERRUN, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NlasIterator, parse_string, parse_u32,
 };
 use netlink_packet_generic::GenlMessage;
 use netlink_packet_generic::ctrl::nlas::GenlCtrlAttrs;
@@ -40,23 +41,41 @@ impl Socket {
     /// The number of the generic netlink family of that name; `ENOENT` where
     /// the kernel has none.
     pub fn family(&mut self, name: &str) -> io::Result<u16> {
-        let message = GenlMessage::from_payload(GenlCtrl {
-            cmd: GenlCtrlCmd::GetFamily,
-            nlas: vec![GenlCtrlAttrs::FamilyName(name.to_owned())],
-        });
         let mut id = None;
-        self.request(message, |(_, payload)| {
-            // Payload: generic header of 4 bytes, then attributes. Only the
-            // number is needed, so what newer kernels add does not matter.
-            for nla in netlink_packet_core::NlasIterator::new(payload.get(4..).unwrap_or_default()).flatten()
-            {
-                if nla.kind() == CTRL_ATTR_FAMILY_ID {
-                    id = netlink_packet_core::parse_u16(nla.value()).ok();
-                }
+        self.about(name, |kind, value| {
+            if kind == CTRL_ATTR_FAMILY_ID {
+                id = netlink_packet_core::parse_u16(value).ok();
             }
         })?;
         id.ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer has no family number")
+        })
+    }
+
+    /// The number of a multicast group of a generic netlink family; `ENOENT`
+    /// where the family has none of that name.
+    pub fn group(&mut self, family: &str, name: &str) -> io::Result<u32> {
+        let mut id = None;
+        self.about(family, |kind, value| {
+            if kind == CTRL_ATTR_MCAST_GROUPS {
+                id = id.or_else(|| find_group(value, name));
+            }
+        })?;
+        id.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+    }
+
+    /// Hands over the attributes that describe a family. Payload: generic
+    /// header of 4 bytes, then attributes. What newer kernels add does not
+    /// matter.
+    fn about(&mut self, name: &str, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+        let message = GenlMessage::from_payload(GenlCtrl {
+            cmd: GenlCtrlCmd::GetFamily,
+            nlas: vec![GenlCtrlAttrs::FamilyName(name.to_owned())],
+        });
+        self.request(message, |(_, payload)| {
+            for nla in NlasIterator::new(payload.get(4..).unwrap_or_default()).flatten() {
+                each(nla.kind(), nla.value());
+            }
         })
     }
 
@@ -149,8 +168,26 @@ impl Socket {
     }
 }
 
-/// `CTRL_ATTR_FAMILY_ID` of include/uapi/linux/genetlink.h.
+/// Of include/uapi/linux/genetlink.h.
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
+const CTRL_ATTR_MCAST_GROUPS: u16 = 7;
+const CTRL_ATTR_MCAST_GRP_NAME: u16 = 1;
+const CTRL_ATTR_MCAST_GRP_ID: u16 = 2;
+
+/// A list of groups, each a nest of its name and number.
+fn find_group(groups: &[u8], wanted: &str) -> Option<u32> {
+    NlasIterator::new(groups).flatten().find_map(|group| {
+        let (mut name, mut id) = (None, None);
+        for nla in NlasIterator::new(group.value()).flatten() {
+            match nla.kind() {
+                CTRL_ATTR_MCAST_GRP_NAME => name = parse_string(nla.value()).ok(),
+                CTRL_ATTR_MCAST_GRP_ID => id = parse_u32(nla.value()).ok(),
+                _ => {}
+            }
+        }
+        id.filter(|_| name.as_deref() == Some(wanted))
+    })
+}
 
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hostdiag_model::plan::{Done, Fix, Plan, Step, Undone};
 use hostdiag_model::history::History;
+use hostdiag_model::plan::{Done, Fix, Plan, Step, Undone};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::fix as render;
 use hostdiag_report::offload::words::shell;
@@ -13,14 +13,14 @@ use hostdiag_report::offload::words::shell;
 use super::{Args, Format};
 use crate::fail::{Code, Failure, Status};
 use crate::kernel::caps::{Capabilities, Capability};
-use crate::net::events;
+use crate::net::events::{self, Settled};
 use crate::net::netns::{self, Netns};
 use crate::offload::fix::emit::{self, Manager};
-use crate::offload::fix::{history, repair};
 use crate::offload::fix::repair::{Audience, Order, Repaired};
+use crate::offload::fix::{history, repair};
+use crate::offload::from;
 use crate::offload::policy::Mode;
 use crate::offload::rules::{self, Rules};
-use crate::offload::from;
 use crate::output::{self, Look};
 use crate::stop::Stop;
 
@@ -80,7 +80,8 @@ fn fix(args: &Args, look: Look, rules: &Rules) -> Result<Status> {
     let stop = Stop::new()?;
     let netns = named(args)?;
     let order = order(args, rules, netns.as_ref());
-    let mut screen = Screen { look, all: args.all, observe: order.observe, quiet: args.format != Format::Text };
+    let mut screen =
+        Screen { look, all: args.all, observe: order.observe, quiet: args.format != Format::Text };
     let mut work = || repair::repair(&order, &stop, &mut screen);
     let repaired = match &netns {
         Some(netns) => netns::within(netns, work)?,
@@ -195,8 +196,10 @@ const QUIET: Duration = Duration::from_millis(500);
 const SETTLED_AT_LAST: Duration = Duration::from_secs(30);
 
 fn service(args: &Args, look: Look, rules: &Rules) -> Result<Status> {
-    if !events::settle(QUIET, SETTLED_AT_LAST)? {
-        output::warn("links are still changing after 30 s; going on with what is there");
+    match events::settle(QUIET, SETTLED_AT_LAST, &Stop::new()?)? {
+        Settled::Quiet => {}
+        Settled::Restless => output::warn("links still change after 30 s; going on with what is there"),
+        Settled::Stopped => return Ok(Status::Interrupted),
     }
     match rules.policy().mode() {
         Mode::Repair => fix(args, look, rules),

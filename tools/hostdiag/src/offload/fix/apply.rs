@@ -169,8 +169,11 @@ impl Run<'_> {
         let missing: Vec<FeatureName> =
             step.repairs.iter().filter(|feature| !came(feature)).cloned().collect();
         if let Action::Set { features } = &step.action {
-            let back: Vec<_> =
-                missing.iter().filter(|name| features.contains(name)).map(|name| (name.clone(), false)).collect();
+            let back: Vec<_> = missing
+                .iter()
+                .filter(|name| features.contains(name))
+                .map(|name| (name.clone(), false))
+                .collect();
             if !back.is_empty() {
                 self.kernel.set(&step.device, &back)?;
             }

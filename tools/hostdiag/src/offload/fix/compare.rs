@@ -72,9 +72,10 @@ pub fn changed(expected: &Namespace, now: &Namespace, step: &Step, unsure: &[Cha
             return Some(what);
         }
     }
-    let new = now.devices.iter().find(|device| {
-        present.contains(&index(device)) && same(device, expected).is_none()
-    });
+    let new = now
+        .devices
+        .iter()
+        .find(|device| present.contains(&index(device)) && same(device, expected).is_none());
     new.map(|device| format!("{} has appeared in the stack of {}", device.name, step.device.name))
 }
 

@@ -1,7 +1,7 @@
 //! The kernel of this host, in the network namespace of the calling thread.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hostdiag_model::plan::Identity;
@@ -18,12 +18,13 @@ use crate::stop::Stop;
 pub struct Host<'a> {
     changer: Changer,
     stop: &'a Stop,
+    started: Instant,
 }
 
 impl<'a> Host<'a> {
     /// Opens what changes are made with. `stop` ends a wait early.
     pub fn open(stop: &'a Stop) -> Result<Self> {
-        Ok(Self { changer: Changer::open()?, stop })
+        Ok(Self { changer: Changer::open()?, stop, started: Instant::now() })
     }
 }
 
@@ -41,7 +42,7 @@ impl Kernel for Host<'_> {
     }
 
     fn vitals(&mut self, devices: &[u32]) -> io::Result<Vitals> {
-        vitals::read(devices)
+        vitals::read(devices, self.started.elapsed())
     }
 
     fn wait(&mut self, time: Duration) -> bool {

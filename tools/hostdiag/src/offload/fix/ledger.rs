@@ -53,9 +53,8 @@ impl Ledger {
             }
             Done::RolledBack { .. } | Done::Interrupted => {
                 let made = step.changes.iter().filter(own);
-                let back = |change: &Change| {
-                    Change { before: change.after, after: change.before, ..change.clone() }
-                };
+                let back =
+                    |change: &Change| Change { before: change.after, after: change.before, ..change.clone() };
                 let both = made.flat_map(|change| {
                     [self.change(run, what, change), self.change(run, What::Rollback, &back(change))]
                 });

@@ -21,12 +21,11 @@ pub fn reason(facts: &Facts, permit: &Permit<'_>, at: Position, outcome: &Outcom
     let stack = Stack::new(&facts.namespace);
     let of = |change: &Change| {
         let devices = facts.namespace.devices.iter();
-        devices.map(|device| device.link.as_ref()).position(|link| {
-            link.is_some_and(|link| link.ifindex == change.ifindex)
-        })
+        devices
+            .map(|device| device.link.as_ref())
+            .position(|link| link.is_some_and(|link| link.ifindex == change.ifindex))
     };
-    let hardware =
-        |change: &&Change| of(change).is_none_or(|at| stack.role(at) == Role::Physical);
+    let hardware = |change: &&Change| of(change).is_none_or(|at| stack.role(at) == Role::Physical);
     let named = |name: &str| permit.physical == Some(name);
     let forbidden: Vec<Change> =
         outcome.changes.iter().filter(hardware).filter(|change| !named(&change.device)).cloned().collect();
@@ -34,8 +33,12 @@ pub fn reason(facts: &Facts, permit: &Permit<'_>, at: Position, outcome: &Outcom
     if !forbidden.is_empty() || touches_hardware && !named(stack.name(at)) {
         return Some(Refusal::ChangesPhysical { changes: forbidden });
     }
-    let switched_on: Vec<Change> =
-        outcome.changes.iter().filter(|change| unwelcome(permit, change, hardware(change))).cloned().collect();
+    let switched_on: Vec<Change> = outcome
+        .changes
+        .iter()
+        .filter(|change| unwelcome(permit, change, hardware(change)))
+        .cloned()
+        .collect();
     if !switched_on.is_empty() {
         return Some(Refusal::SwitchesOn { changes: switched_on });
     }

@@ -10,6 +10,7 @@ use hostdiag_model::plan::{Action, Done, Identity, Plan, Run as Outcome, Step, U
 use hostdiag_model::{Device, OffloadData};
 
 use super::apply::Run;
+use super::back;
 use super::emit::Repaired as Repair;
 use super::facts::{self, Facts};
 use super::host::Host;
@@ -19,7 +20,6 @@ use super::journal::{self, Journal, Space, State};
 use super::ledger::Ledger;
 use super::plan::{self, Permit};
 use super::undo::Scope;
-use super::back;
 use crate::fail::{Code, Failure};
 use crate::net::netns::{self, Netns};
 use crate::offload::from::now_ms;
@@ -78,12 +78,8 @@ pub fn plan(order: &Order<'_>) -> Result<(Facts, Plan)> {
     order.rules.check_features(&data)?;
     let now = now_ms();
     let accept = |device: &str, feature: &str| order.rules.accepted(device, feature, now);
-    let permit = Permit {
-        policy: order.rules.policy(),
-        accept: &accept,
-        physical: order.physical,
-        only: order.only,
-    };
+    let permit =
+        Permit { policy: order.rules.policy(), accept: &accept, physical: order.physical, only: order.only };
     let plan = plan::plan(&facts, &permit);
     Ok((facts, plan))
 }
@@ -96,10 +92,8 @@ pub fn few_enough(plan: &Plan, max_devices: usize) -> Result<()> {
         return Ok(());
     }
     let message = format!("the plan is of {} devices; --max-devices permits {max_devices}", devices.len());
-    let hint = format!(
-        "name the devices to begin with, or --max-devices {}; nothing was changed",
-        devices.len()
-    );
+    let hint =
+        format!("name the devices to begin with, or --max-devices {}; nothing was changed", devices.len());
     Err(Failure::new(Code::TooManyDevices, message).hint(hint).into())
 }
 
