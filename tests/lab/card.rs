@@ -83,6 +83,7 @@ impl Drop for Card {
 /// computed it when a VLAN was there, and not again.
 #[track_caller]
 pub(crate) fn stick_lro(card: &str) {
+    ip(&["link", "set", card, "up"]);
     let vlan = Link::vlan("lro10", card, 10);
     ethtool(&["-K", card, "lro", "off"]);
     // ethtool fails, because what it asked for did not come; the wish stays.

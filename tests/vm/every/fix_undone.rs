@@ -161,7 +161,8 @@ fn fix_killed_at_any_moment() {
                 match again {
                     "--undo" => undo_all(),
                     _ => {
-                        assert_eq!(fix(&[]).status, 0);
+                        let fixed = run_fix(&["--fix", "--observe", "200ms"]);
+                        assert_eq!(fixed.status, 0, "{}", fixed.said);
                         assert_eq!(audit(&[]).findings(), Vec::<String>::new());
                     }
                 }

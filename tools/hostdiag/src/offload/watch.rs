@@ -14,6 +14,8 @@ pub const CSUM4: &str = "tx-checksum-ipv4";
 pub const CSUM6: &str = "tx-checksum-ipv6";
 /// Large receive offload.
 pub const LRO: &str = "rx-lro";
+/// TCP segmentation that ECN can come with.
+const TSO: [&str; 3] = ["tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-mangleid-segmentation"];
 
 /// What a feature needs on its own device before the kernel lets it be on
 /// (net/core/dev.c, `netdev_fix_features`).
@@ -25,6 +27,8 @@ pub enum Need {
     Checksum4,
     /// Checksums for IPv6.
     Checksum6,
+    /// TCP segmentation of another kind: ECN is a variant of it.
+    Segmentation,
 }
 
 impl Need {
@@ -34,6 +38,7 @@ impl Need {
             Self::ScatterGather => features.active(SG),
             Self::Checksum4 => features.active(CSUM) || features.active(CSUM4),
             Self::Checksum6 => features.active(CSUM) || features.active(CSUM6),
+            Self::Segmentation => TSO.iter().any(|name| features.active(name)),
         }
     }
 
@@ -43,6 +48,7 @@ impl Need {
             Self::ScatterGather => feature == SG,
             Self::Checksum4 => feature == CSUM || feature == CSUM4,
             Self::Checksum6 => feature == CSUM || feature == CSUM6,
+            Self::Segmentation => TSO.contains(&feature),
         }
     }
 }
@@ -71,7 +77,7 @@ pub struct Watched {
 
 /// The judged features, causes before what follows from them.
 pub const WATCHED: &[Watched] = {
-    use Need::{Checksum4, Checksum6, ScatterGather};
+    use Need::{Checksum4, Checksum6, ScatterGather, Segmentation};
     use Weight::{Follower, Full, WishOnly};
     const fn row(name: &'static str, needs: &'static [Need], weight: Weight) -> Watched {
         Watched { name, needs, weight }
@@ -83,7 +89,7 @@ pub const WATCHED: &[Watched] = {
         row(CSUM6, &[], Full),
         row("tx-tcp-segmentation", &[ScatterGather, Checksum4], Full),
         row("tx-tcp6-segmentation", &[ScatterGather, Checksum6], Full),
-        row("tx-tcp-ecn-segmentation", &[ScatterGather, Checksum4], Full),
+        row("tx-tcp-ecn-segmentation", &[ScatterGather, Checksum4, Segmentation], Full),
         row("tx-tcp-mangleid-segmentation", &[ScatterGather, Checksum4], Follower),
         // Until 4.14; ethtool of that time prints it as off on later kernels.
         row("tx-udp-fragmentation", &[ScatterGather, Checksum4], Follower),

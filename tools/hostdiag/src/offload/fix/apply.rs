@@ -36,8 +36,8 @@ const PROPAGATION: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(20);
 /// Between two looks at vitals.
 const WATCH: Duration = Duration::from_millis(250);
-/// As long is looked at vitals before a change: what went wrong then already
-/// is nothing the change did.
+/// As long, or as long as is watched afterwards, is looked at vitals before a
+/// change: what went wrong then already is nothing the change did.
 const BASELINE: Duration = Duration::from_secs(1);
 
 /// A run of a plan.
@@ -184,7 +184,7 @@ impl Run<'_> {
     /// Vitals a moment ago and now; `None` where the run is to end.
     fn baseline(&mut self, devices: &[u32]) -> Result<Option<(Vitals, Vitals)>> {
         let first = self.kernel.vitals(devices)?;
-        if !self.observe.is_zero() && self.kernel.wait(BASELINE) {
+        if !self.observe.is_zero() && self.kernel.wait(BASELINE.min(self.observe)) {
             self.interrupted = true;
             return Ok(None);
         }

@@ -75,6 +75,7 @@ fn wishes_are_the_wanted_bits_of_every_device() {
         before,
         after,
         certain: true,
+        physical: false,
     };
     let changes = vec![
         change(10, SG, FeatureState::Off, FeatureState::On),

@@ -20,6 +20,8 @@ fn facts(devices: Vec<Device>) -> Facts {
     Facts {
         namespace: Namespace { source: Source::Netlink, ..Namespace::of_text(devices) },
         more: BTreeMap::new(),
+        intents: Vec::new(),
+        intents_incomplete: false,
     }
 }
 
