@@ -13,7 +13,7 @@ mod traffic;
 
 pub(crate) use audit::{Audited, audit, audit_unprivileged, hostdiag, page};
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
-pub(crate) use link::Link;
+pub(crate) use link::{Link, vmxnet3};
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};
 pub(crate) use traffic::{Traffic, sendfile};

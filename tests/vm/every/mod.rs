@@ -3,6 +3,7 @@ mod links;
 mod offload;
 mod offload_intent;
 mod offload_lro;
+mod offload_model;
 mod offload_refused;
 mod role_facts;
 mod stack;

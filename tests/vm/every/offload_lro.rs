@@ -4,23 +4,13 @@ use std::process::Command;
 
 use hostdiag_model::audit::{Reason, Verdict};
 
-use crate::lab::{Link, audit, ethtool, feature, ip, wait_until};
+use crate::lab::{Link, audit, ethtool, feature, ip, vmxnet3, wait_until};
 
 const LRO: &str = "rx-lro";
 
-/// The guest's vmxnet3 card, whose LRO is on by default.
-fn card() -> String {
-    let devices = fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap());
-    let vmxnet3 = |path: std::path::PathBuf| {
-        fs::read_link(path.join("device/driver")).is_ok_and(|driver| driver.ends_with("vmxnet3"))
-    };
-    let mut names = devices.filter(|entry| vmxnet3(entry.path())).map(|entry| entry.file_name());
-    names.next().expect("the guest has a vmxnet3 card").into_string().unwrap()
-}
-
 #[test]
 fn offload_lro_suppressed_then_stuck() {
-    let card = card();
+    let card = vmxnet3();
     let wait = |state: &str| {
         wait_until(&format!("{LRO} is {state}"), || feature(&card, "large-receive-offload") == state);
     };
