@@ -22,7 +22,7 @@ pub(crate) use card::{Card, PolicyFile, stick_lro};
 pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
 pub(crate) use fix::{Fixed, fix, plan, read as read_fix, repairs, run as run_fix, snapshot, undo};
 pub(crate) use killed::{Killed, Which, kill_after};
-pub(crate) use link::Link;
+pub(crate) use link::{Link, vmxnet3};
 pub(crate) use netem::{Netem, OnChange, on_change};
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};

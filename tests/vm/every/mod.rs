@@ -12,6 +12,7 @@ mod netem;
 mod offload;
 mod offload_intent;
 mod offload_lro;
+mod offload_model;
 mod offload_refused;
 mod role_facts;
 mod stack;

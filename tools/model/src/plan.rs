@@ -102,11 +102,22 @@ pub struct Change {
     pub before: FeatureState,
     /// State after, where it changes.
     pub after: FeatureState,
-    /// Whether that can be known. What is not certain may stay as it is.
+    /// Whether that can be known. What is not certain may stay as it is, or
+    /// only its wish may change.
     pub certain: bool,
     /// The device is hardware, or poses as it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub physical: bool,
+}
+
+impl Change {
+    /// Whether the feature may be in that state after the change.
+    pub fn allows(&self, state: FeatureState) -> bool {
+        let (before, after) = (self.before, self.after);
+        let wanted = state.wanted() == before.wanted() || state.wanted() == after.wanted();
+        let active = state.active() == before.active() || state.active() == after.active();
+        state == after || !self.certain && wanted && active && state.changeable() == before.changeable()
+    }
 }
 
 /// A repair that is not made.

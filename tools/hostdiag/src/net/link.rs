@@ -7,8 +7,8 @@ use hostdiag_model::offload::Problem;
 use netlink_packet_core::{DecodeError, NlasIterator, Parseable, parse_string};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoBond, InfoData, InfoVlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
-    Prop, XdpAttached,
+    InfoBond, InfoData, InfoVlan, InfoVxlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    LinkXdp, Prop, XdpAttached,
 };
 
 use super::socket::Socket;
@@ -89,6 +89,14 @@ fn add_info(link: &mut Link, info: LinkInfo) {
                     InfoVlan::Id(id) => link.vlan_id = Some(id),
                     InfoVlan::Protocol(protocol) => link.vlan_protocol = Some(protocol.to_string()),
                     _ => {}
+                }
+            }
+        }
+        // `IFLA_LINK` of vxlan is of 6.8.
+        LinkInfo::Data(InfoData::Vxlan(all)) => {
+            for vxlan in all {
+                if let InfoVxlan::Link(index) = vxlan {
+                    link.lower = link.lower.or((index != 0).then_some(index));
                 }
             }
         }

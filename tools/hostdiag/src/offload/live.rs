@@ -124,9 +124,10 @@ fn undecided(namespace: &Namespace) -> BTreeSet<Verdict> {
     open.map(|entry| entry.verdict).collect()
 }
 
-/// Reads `vlan_features`. Without the privilege the verdict says what is not
-/// known; any other refusal is a problem worth a line.
-fn add_vlan_features(gathered: &mut Gathered) {
+/// Reads `vlan_features` of all devices in the namespace of the calling thread.
+/// Without the privilege the verdict says what is not known; any other refusal
+/// is a problem worth a line.
+pub fn add_vlan_features(gathered: &mut Gathered) {
     let read = match vlan_features::read() {
         Ok(read) => read,
         Err(error) => {

@@ -104,17 +104,15 @@ impl<'a> Model<'a> {
         let [happens, stays] = after.each_ref().map(|end| &end.states[at]);
         let changed = happens.differs(start) | stays.differs(start);
         let Some(features) = device.features.as_ref().filter(|_| changed != 0) else { return };
-        let mut end = *happens;
+        let end = happens.moved(stays, start);
         let exhausted = after.iter().any(|end| end.exhausted);
         for (feature, bit) in self.names.each(changed) {
-            let taken = if happens.differs(start) & bit != 0 { happens } else { stays };
-            end.take(taken, bit);
             outcome.changes.push(Change {
                 device: device.name.clone(),
                 ifindex: device.link.as_ref().map_or(0, |link| link.ifindex),
                 feature: feature.clone(),
                 before: start.word(bit),
-                after: taken.word(bit),
+                after: end.word(bit),
                 certain: !exhausted && happens.word(bit) == stays.word(bit),
                 physical: Role::of(device.link.as_ref()) == Role::Physical,
             });

@@ -10,6 +10,7 @@ const CSUM: &str = "tx-checksum-ip-generic";
 const LRO: &str = "rx-lro";
 const USO: &str = "tx-udp-segmentation";
 const NOCACHE: &str = "tx-nocache-copy";
+const ESP_CSUM: &str = "esp-tx-csum-hw-offload";
 
 /// What a stacked device has, in the order of the kernel.
 const USUAL: &[&str] = &[
@@ -27,7 +28,7 @@ const USUAL: &[&str] = &[
 
 /// The other names that matter.
 const OTHERS: &[&str] =
-    &["tx-checksum-ipv4", "tx-checksum-ipv6", LRO, "rx-checksum", NOCACHE, "rx-udp-gro-forwarding"];
+    &["tx-checksum-ipv4", "tx-checksum-ipv6", LRO, "rx-checksum", NOCACHE, "esp-hw-offload", ESP_CSUM];
 
 fn names() -> impl Iterator<Item = &'static str> {
     USUAL.iter().chain(OTHERS).copied()
@@ -295,6 +296,18 @@ fn what_is_not_known_is_not_certain() {
     program.devices[0].link.as_mut().unwrap().xdp = true;
     let changes = after(&program, 0, &Operation::Set(&wishes(&[gso], false))).changes;
     assert_eq!(told(&changes), [format!("veth1 {gso}: on -> off?")]);
+}
+
+/// Measured: with one feature of ESP and not the other the kernel tells nobody
+/// of changes, and the VLAN stays as it was.
+#[test]
+fn a_silent_bond() {
+    let mut silent = stack();
+    put(&mut silent.devices[2], ESP_CSUM, FeatureState::On);
+    let (stuck, changes) = set(&silent, 2, &[SG], false);
+    assert_eq!((changes.len(), state(&stuck, 3, SG)), (6, FeatureState::On));
+    let (_, changes) = set(&stuck, 2, &[ESP_CSUM], false);
+    assert_eq!(changes.len(), 7, "{changes:?}");
 }
 
 #[test]

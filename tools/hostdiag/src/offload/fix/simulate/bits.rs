@@ -93,10 +93,14 @@ impl State {
         FeatureState::from_bits(has(self.changeable), has(self.wanted), has(self.active))
     }
 
-    /// Takes over one feature.
-    pub(super) fn take(&mut self, other: &Self, bit: Bits) {
-        self.wanted = self.wanted & !bit | other.wanted & bit;
-        self.active = self.active & !bit | other.active & bit;
+    /// The start with all that one or the other has changed.
+    pub(super) fn moved(&self, other: &Self, start: &Self) -> Self {
+        let both = |a: Bits, b: Bits, start: Bits| start ^ ((a ^ start) | (b ^ start));
+        Self {
+            changeable: start.changeable,
+            wanted: both(self.wanted, other.wanted, start.wanted),
+            active: both(self.active, other.active, start.active),
+        }
     }
 
     /// What the two differ in.

@@ -176,6 +176,9 @@ impl<'a> Host<'a> {
 
     /// `netdev_features_change`: those on top hear of it.
     fn tell(&mut self, at: Position) {
+        if self.rules.silent(self.states[at].active) {
+            return;
+        }
         let changed = std::mem::replace(&mut self.told[at], self.states[at].active) ^ self.states[at].active;
         let layers = self.layers;
         for (upper, _) in layers.uppers(at) {
@@ -203,15 +206,15 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// A macvlan, or what else has a law of its own, may do as the device below.
+    /// A macvlan, or what else has a law of its own, may do as the device below,
+    /// whatever is wanted.
     fn follow(&mut self, at: Position, below: Position, changed: Bits) {
         if self.guess == Guess::Stays || self.fuel == 0 || self.nested >= MAX_NESTED {
             return;
         }
         self.fuel -= 1;
         let state = self.states[at];
-        let wish = state.wanted | !state.changeable;
-        let taken = self.states[below].active & changed & wish;
+        let taken = self.states[below].active & changed;
         let features = self.without_lro(at, self.rules.core(state.active & !changed | taken));
         if features != state.active {
             self.states[at].active = features;

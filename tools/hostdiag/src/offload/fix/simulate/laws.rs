@@ -15,13 +15,24 @@ impl Model<'_> {
     /// The rules of this kernel. Where a rule shows in the state of some device
     /// it is decided, otherwise guessed.
     pub(super) fn rules(&self, guess: Guess) -> Rules {
-        let mut rules = Rules::of(&self.names);
+        let since_5_11 = self.shows_uso_in_software().unwrap_or(self.names.bit("hsr-tag-ins-offload") != 0);
+        let mut rules = Rules::of(&self.names, since_5_11);
         let guessed = guess == Guess::Happens;
         // `tx-lockless` went in 6.12, the rule came in 6.11.
         let since_6_12 = self.names.bit("tx-lockless") == 0;
         rules.uso_needs_csum = since_6_12 || self.shows_uso_rule(&rules).unwrap_or(guessed);
         rules.tso_keeps_all_for_all = self.shows_all_for_all(&rules).unwrap_or(guessed);
         rules
+    }
+
+    /// Whether devices that can have all of `GSO_SOFTWARE` can have USO. The
+    /// name that is looked at otherwise came with 5.13.
+    fn shows_uso_in_software(&self) -> Option<bool> {
+        let rules = Rules::of(&self.names, false);
+        let all = |at: &Position| matches!(self.role(*at), Role::Vlan | Role::Veth | Role::Aggregate);
+        let states = (0..self.states.len()).filter(all).map(|at| self.states[at].changeable);
+        let mut with_tso = states.filter(|changeable| changeable & rules.tso() != 0);
+        with_tso.next().map(|changeable| changeable & rules.uso() != 0)
     }
 
     /// Whether USO is on, or held off, somewhere without checksums.

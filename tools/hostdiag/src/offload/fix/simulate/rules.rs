@@ -34,6 +34,8 @@ pub(super) struct Rules {
     pub(super) esp: Bits,
     /// `GSO_PARTIAL`.
     pub(super) partial: Bits,
+    esp_hw: Bits,
+    esp_csum: Bits,
     /// USO needs checksums: since 6.11.
     pub(super) uso_needs_csum: bool,
     /// `netdev_add_tso_features` leaves `ALL_FOR_ALL` alone: since December 2025
@@ -44,18 +46,16 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The rules of the kernel that has these names.
-    pub(super) fn of(names: &Names) -> Self {
+    /// The rules of the kernel that has these names. Of 5.11 are that USO and
+    /// fraglist GSO are members of `GSO_SOFTWARE`, and TLS on bonds.
+    pub(super) fn of(names: &Names, since_5_11: bool) -> Self {
         let bit = |name| names.bit(name);
-        // That name came with 5.12. 5.11 had made USO and fraglist GSO members
-        // of GSO_SOFTWARE, and bonds pass TLS on.
-        let since_5_12 = bit("rx-udp-gro-forwarding") != 0;
         let (tso, tso6) = (bit("tx-tcp-segmentation"), bit("tx-tcp6-segmentation"));
         let (tso_ecn, tso_mangleid) = (bit("tx-tcp-ecn-segmentation"), bit("tx-tcp-mangleid-segmentation"));
         let uso = bit("tx-udp-segmentation");
         let gso_software = tso | tso6 | tso_ecn | tso_mangleid;
         let gso_software = gso_software | bit("tx-sctp-segmentation") | bit("tx-tcp-accecn-segmentation");
-        let gso_software = gso_software | if since_5_12 { uso | bit("tx-gso-list") } else { 0 };
+        let gso_software = gso_software | if since_5_11 { uso | bit("tx-gso-list") } else { 0 };
         let (sg, vlan_challenged) = (bit("tx-scatter-gather"), bit("vlan-challenged"));
         let rest = names.bits(["tx-gso-robust", "highdma", "tx-scatter-gather-fraglist"]);
         Self {
@@ -83,9 +83,11 @@ impl Rules {
             lro: bit("rx-lro"),
             esp: bit("tx-esp-segmentation"),
             partial: bit("tx-gso-partial"),
+            esp_hw: bit("esp-hw-offload"),
+            esp_csum: bit("esp-tx-csum-hw-offload"),
             uso_needs_csum: true,
             tso_keeps_all_for_all: true,
-            tls_on_bonds: since_5_12,
+            tls_on_bonds: since_5_11,
         }
     }
 
@@ -108,6 +110,11 @@ impl Rules {
         self.all_for_all
     }
 
+    /// The TSO of IPv4.
+    pub(super) fn tso(&self) -> Bits {
+        self.tso
+    }
+
     /// USO.
     pub(super) fn uso(&self) -> Bits {
         self.uso
@@ -117,6 +124,12 @@ impl Rules {
     pub(super) fn has_csum(&self, f: Bits) -> bool {
         let both = self.ip_csum | self.ipv6_csum;
         f & self.hw_csum != 0 || both != 0 && f & both == both
+    }
+
+    /// Whether the others never hear of a change: xfrm breaks off the chain of
+    /// notifiers (net/xfrm/xfrm_device.c, `xfrm_api_check`).
+    pub(super) fn silent(&self, f: Bits) -> bool {
+        f & self.esp_csum != 0 && f & self.esp_hw == 0
     }
 
     /// What every device keeps to (net/core/dev.c, `netdev_fix_features`). Not
