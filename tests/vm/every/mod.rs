@@ -1,4 +1,6 @@
 mod doctor;
+#[path = "../../live/journal.rs"]
+mod journal;
 mod links;
 mod offload;
 mod offload_intent;
