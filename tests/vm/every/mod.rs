@@ -6,6 +6,8 @@ mod fix_facts;
 mod fix_host;
 mod fix_undone;
 mod killed;
+#[path = "../../live/journal.rs"]
+mod journal;
 mod links;
 mod net_change;
 mod netem;
