@@ -6,21 +6,25 @@ use std::fs;
 
 use serde::Deserialize;
 
+use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
 use crate::root;
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-enum Line {
+pub(crate) enum Line {
     Header { schema: String, version: u32, tool: String, command: String, host: Host, started_ms: u64 },
     Offload { namespaces: Vec<Namespace>, intents: Option<Vec<Intent>>, intents_incomplete: Option<bool> },
     Audit { entries: Vec<Entry>, expired: Option<Vec<String>> },
+    Fix { changed: bool, plan: Plan, run: Option<Run> },
+    Undo { changed: bool, runs: Vec<Undone>, problems: Option<Vec<Problem>> },
+    History { entries: Vec<HistoryEntry> },
     Loss { what: String, count: u64 },
     End { elapsed_ms: u64, lines: usize, crc32: String },
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Host {
+pub(crate) struct Host {
     name: String,
     kernel: Option<String>,
     machine: Option<String>,
@@ -29,7 +33,7 @@ struct Host {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Namespace {
+pub(crate) struct Namespace {
     name: Option<String>,
     path: Option<String>,
     source: String,
@@ -40,7 +44,7 @@ struct Namespace {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Problem {
+pub(crate) struct Problem {
     subject: String,
     message: String,
 }
@@ -82,7 +86,7 @@ struct Link {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Intent {
+pub(crate) struct Intent {
     device: String,
     features: Vec<String>,
     on: bool,
@@ -94,7 +98,7 @@ struct Intent {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(crate) struct Entry {
     netns: Option<String>,
     device: String,
     feature: String,
@@ -117,7 +121,7 @@ struct Accepted {
     until: Option<String>,
 }
 
-const STATES: [&str; 6] =
+pub(crate) const STATES: [&str; 6] =
     ["on", "off", "on [fixed]", "off [fixed]", "off [requested on]", "on [requested off]"];
 
 #[test]

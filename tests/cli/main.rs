@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod format;
 #[cfg(test)]
+mod format_fix;
+#[cfg(test)]
 mod offload;
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What to type next. Commands that can be pasted into a shell.
 
+use std::collections::HashMap;
+
 use hostdiag_model::audit::{Entry, Reason, Repair};
+use hostdiag_model::offload::Source;
+use hostdiag_model::stack::Role;
 use hostdiag_model::{FeatureState, Namespace, OffloadData};
 
 use super::words;
@@ -8,6 +12,8 @@ use crate::page::{count, harmless};
 
 /// As many devices are named in one command.
 const MAX_NAMED: usize = 32;
+/// As many devices are named to `--fix`; for more of them it is for all.
+const MAX_FIXED: usize = 4;
 /// As many steps are shown.
 const MAX_STEPS: usize = 4;
 
@@ -31,10 +37,10 @@ pub(super) fn steps(data: &OffloadData, findings: &[&Entry]) -> Vec<String> {
 }
 
 fn add(steps: &mut Vec<String>, namespace: &Namespace, entries: &[&Entry]) {
-    let enter = match &namespace.path {
-        Some(path) => format!("nsenter --net={} ", words::shell(&harmless(path))),
-        None => String::new(),
-    };
+    let enter = namespace.path.as_ref().map(|path| words::enter(path)).unwrap_or_default();
+    let (fixed, entries) = fixed(namespace, entries);
+    steps.extend(fix(namespace, &fixed));
+    let entries = entries.as_slice();
     for (devices, features) in by_features(entries, &Repair::Set) {
         let wishes: Vec<String> = features.iter().map(|feature| format!("{feature} on")).collect();
         steps.push(command(&enter, &devices, &[wishes.join(" ")]));
@@ -69,6 +75,40 @@ fn add(steps: &mut Vec<String>, namespace: &Namespace, entries: &[&Entry]) {
             steps.push(step);
         }
     }
+}
+
+/// The findings that `--fix` takes on, and the rest: what was read on a live
+/// host, where a wish or a recompute repairs a VLAN, bond or team.
+fn fixed<'a>(namespace: &Namespace, entries: &[&'a Entry]) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
+    let devices = namespace.devices.iter();
+    let roles: HashMap<&str, Role> =
+        devices.map(|device| (device.name.as_str(), Role::of(device.link.as_ref()))).collect();
+    let reached = match (&namespace.name, &namespace.path) {
+        (None, _) => true,
+        // Others than those of ip-netns(8) have no name to give to --netns.
+        (Some(name), path) => path.as_deref() == Some(&format!("/run/netns/{name}")),
+    };
+    let live = reached && namespace.source != Source::Text;
+    let takes = |entry: &&Entry| {
+        live && matches!(entry.repair, Repair::Set | Repair::Recompute)
+            && matches!(roles.get(entry.device.as_str()), Some(Role::Vlan | Role::Aggregate))
+    };
+    entries.iter().copied().partition(takes)
+}
+
+/// The command that shows the repair of these findings.
+fn fix(namespace: &Namespace, entries: &[&Entry]) -> Option<String> {
+    let mut names: Vec<&str> = entries.iter().map(|entry| entry.device.as_str()).collect();
+    names.dedup();
+    let mut command = "sudo hostdiag offload --fix --dry-run".to_owned();
+    if let Some(name) = &namespace.name {
+        command.push_str(&format!(" --netns {}", words::shell(&harmless(name))));
+    }
+    // A name that reads as an option is not given.
+    if names.len() <= MAX_FIXED && !names.iter().any(|name| name.starts_with('-')) {
+        names.iter().for_each(|name| command.push_str(&format!(" {}", words::shell(&harmless(name)))));
+    }
+    (!names.is_empty()).then_some(command)
 }
 
 /// The feature whose wish is changed to make the kernel compute.
@@ -120,5 +160,88 @@ fn command(enter: &str, devices: &[&str], wishes: &[String]) -> String {
     match names.as_slice() {
         [name] => calls(name),
         names => format!("for dev in {}; do {}; done", names.join(" "), calls("$dev")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hostdiag_model::audit::Verdict;
+    use hostdiag_model::{Device, Link};
+
+    use super::*;
+
+    fn device(name: &str, kind: &str) -> Device {
+        let link = Link { kind: Some(kind.into()), ..Link::default() };
+        Device { name: name.into(), link: Some(link), features: None, vlan_features: None }
+    }
+
+    fn entry(device: &str, repair: Repair) -> Entry {
+        Entry {
+            netns: None,
+            device: device.into(),
+            feature: "tx-scatter-gather".into(),
+            state: FeatureState::Off,
+            verdict: Verdict::LostHere,
+            finding: true,
+            reason: Reason::NothingAsksForIt,
+            lost_at: Vec::new(),
+            on_in: Vec::new(),
+            takes_down: Vec::new(),
+            repair,
+            asked_by: Vec::new(),
+            accepted: None,
+        }
+    }
+
+    fn next(namespace: Namespace, entries: Vec<Entry>) -> Vec<String> {
+        let netns = namespace.name.clone();
+        let entries: Vec<Entry> =
+            entries.into_iter().map(|entry| Entry { netns: netns.clone(), ..entry }).collect();
+        let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false };
+        steps(&data, &entries.iter().collect::<Vec<_>>())
+    }
+
+    fn live(devices: Vec<Device>) -> Namespace {
+        Namespace { source: Source::Netlink, ..Namespace::of_text(devices) }
+    }
+
+    fn vlans(names: &[&str]) -> (Namespace, Vec<Entry>) {
+        let devices = names.iter().map(|name| device(name, "vlan")).collect();
+        let twice = |name: &&str| [entry(name, Repair::Set), entry(name, Repair::Recompute)];
+        (live(devices), names.iter().flat_map(twice).collect())
+    }
+
+    #[test]
+    fn a_live_host_is_repaired_by_fix() {
+        let (namespace, entries) = vlans(&["vlan10", "a'b"]);
+        assert_eq!(next(namespace, entries), [r"sudo hostdiag offload --fix --dry-run vlan10 'a'\''b'"]);
+        for names in [&["v1", "v2", "v3", "v4", "v5"][..], &["--help"]] {
+            let (namespace, entries) = vlans(names);
+            assert_eq!(next(namespace, entries), ["sudo hostdiag offload --fix --dry-run"]);
+        }
+    }
+
+    #[test]
+    fn what_fix_does_not_take_on_has_its_commands() {
+        let (namespace, mut entries) = vlans(&["vlan10"]);
+        entries.push(entry("br0", Repair::Recompute));
+        let devices = [namespace.devices, vec![device("br0", "bridge")]].concat();
+        let bridge = "ethtool -K br0 tx-nocache-copy on; ethtool -K br0 tx-nocache-copy off";
+        let by_fix = "sudo hostdiag offload --fix --dry-run vlan10";
+        assert_eq!(next(live(devices.clone()), entries.clone()), [by_fix, bridge]);
+        let text = next(Namespace::of_text(devices), entries);
+        assert_eq!(text[0], "ethtool -K vlan10 tx-scatter-gather on");
+    }
+
+    #[test]
+    fn other_namespaces_are_named_where_they_have_a_name() {
+        let other = |name: &str, path: &str| {
+            let (namespace, entries) = vlans(&["vlan10"]);
+            next(Namespace { name: Some(name.into()), path: Some(path.into()), ..namespace }, entries)
+        };
+        let named = other("blue", "/run/netns/blue");
+        assert_eq!(named, ["sudo hostdiag offload --fix --dry-run --netns blue vlan10"]);
+        let held = other("pid 7 (sh)", "/proc/7/ns/net");
+        assert_eq!(held[0], "nsenter --net=/proc/7/ns/net ethtool -K vlan10 tx-scatter-gather on");
     }
 }

@@ -6,6 +6,7 @@ use hostdiag::offload::judge;
 use hostdiag_model::recording::Data;
 use hostdiag_model::{Recording, matrix};
 use hostdiag_report::Style;
+use hostdiag_report::fix;
 use hostdiag_report::offload::{self, Options};
 use libfuzzer_sys::fuzz_target;
 
@@ -16,9 +17,12 @@ fuzz_target!(|input: &[u8]| {
     recording.elapsed_ms = Some(recording.elapsed_ms.unwrap_or(1));
     same_when_read_back(&recording);
 
-    let Data::Offload(data, stored) = &recording.data;
-    let judged = judge::audit(data, &|_, _| None);
     let style = Style { color: true, unicode: true };
+    let (data, stored) = match &recording.data {
+        Data::Offload(data, stored) => (data, stored),
+        other => return repairs(&recording, other, style),
+    };
+    let judged = judge::audit(data, &|_, _| None);
     for options in [Options::default(), Options { notes: true, all: true, style }] {
         let _ = offload::text(&recording, data, &judged, options);
         let _ = offload::text(&recording, data, stored, options);
@@ -27,6 +31,19 @@ fuzz_target!(|input: &[u8]| {
         let _ = offload::matrix::text(&matrix::matrices(&data.namespaces, all), style);
     }
 });
+
+/// The pages of repairs, on which no name is to begin a line of its own.
+fn repairs(recording: &Recording, data: &Data, style: Style) {
+    for options in [fix::Options::default(), fix::Options { all: true, style }] {
+        let page = match data {
+            Data::Offload(..) => return,
+            Data::Fix(fix) => fix::text(recording, fix, options),
+            Data::Undo(undo) => fix::undo::text(recording, undo, options),
+            Data::History(history) => fix::history::text(recording, history, options),
+        };
+        assert!(!page.contains('\r') && page.ends_with('\n'));
+    }
+}
 
 fn same_when_read_back(recording: &Recording) {
     let mut written = Vec::new();

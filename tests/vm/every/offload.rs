@@ -42,8 +42,8 @@ fn offload_finds_the_state_of_the_article() {
         assert!(down.contains(&follower), "{down:?}");
     }
     let text = page(&[]);
-    assert!(text.contains("ethtool -K vlan10 tx-scatter-gather on tx-checksum-ip-generic on"), "{text}");
-    // The command that the page names is the repair.
+    assert!(text.contains("Next   sudo hostdiag offload --fix --dry-run vlan10\n"), "{text}");
+    // By hand:
     ethtool(&["-K", "vlan10", SG, "on", CSUM, "on"]);
     wait_feature("vlan10", "tx-tcp-segmentation", "on");
     assert_eq!(audit(&[]).status, 0);
