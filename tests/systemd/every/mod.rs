@@ -1,3 +1,4 @@
 mod managers;
 mod networkd;
 mod offload;
+mod unit;
