@@ -44,7 +44,7 @@ skips() {
 guest_env() {
     printf 'export HOSTDIAG_ROLE=%s HOSTDIAG_BIN=/usr/bin/hostdiag RUST_BACKTRACE=1\n' "$1"
     printf "HOSTDIAG_GUEST_DRIVERS='%s'\n" "virtio_pci virtio_net vmxnet3 $(role_lines module "$1" | xargs)"
-    printf "export HOSTDIAG_GUEST_SKIP='%s' HOSTDIAG_GUEST_TESTS='%s'\n" "$(skips "$1")" "$2"
+    printf "export HOSTDIAG_GUEST_SKIP='%s' HOSTDIAG_GUEST_TESTS='%s'\n" "$(skips "$1")$not_here" "$2"
     printf 'HOSTDIAG_GUEST_SHELL=%s\n' "${HOSTDIAG_GUEST_SHELL:-}"
 }
 
@@ -57,9 +57,10 @@ pack() {
 }
 
 # What one kind of guest has beside the others: files of its initramfs, options
-# of QEMU.
+# of QEMU; and tests that belong elsewhere, as libtest is told.
 extra=()
 qemu_options=()
+not_here=""
 
 # run_guest ROLE NAME INIT SCRIPT TESTS: prints the verdict, and on failure all
 # that the guest said; keeps that in target/vm/NAME.

@@ -2,3 +2,4 @@ mod emit;
 mod managers;
 mod networkd;
 mod offload;
+mod unit;

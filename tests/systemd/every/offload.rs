@@ -21,11 +21,11 @@ fn asked_by(device: &str, name: &str, file: &str, line: u32) {
 
 #[test]
 fn offload_sees_what_a_link_file_did() {
-    let text = "[Match]\nOriginalName=vlan20\n\n[Link]\nTransmitChecksumOffload=no\n";
-    let _file = ConfigFile::link("10-vlan20", text);
-    let _vlan = Link::vlan("vlan20", "bond0", 20);
-    wait_until("udev applied the .link file", || feature("vlan20", CSUM) == "off");
-    asked_by("vlan20", CSUM, "/etc/systemd/network/10-vlan20.link", 5);
+    let text = "[Match]\nOriginalName=vlan24\n\n[Link]\nTransmitChecksumOffload=no\n";
+    let _file = ConfigFile::link("10-vlan24", text);
+    let _vlan = Link::vlan("vlan24", "bond0", 24);
+    wait_until("udev applied the .link file", || feature("vlan24", CSUM) == "off");
+    asked_by("vlan24", CSUM, "/etc/systemd/network/10-vlan24.link", 5);
     // Another VLAN, that no file speaks of, with the same state.
     let _other = Link::vlan("vlan21", "bond0", 21);
     run("ethtool", &["-K", "vlan21", "tx", "off"]);

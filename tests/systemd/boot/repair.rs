@@ -1,0 +1,39 @@
+//! mode = "repair"
+use super::{SG, UNIT, property, said, was_broken};
+use crate::lab::{audit, ethtool, feature, hostdiag};
+
+/// Status and stdout of `hostdiag offload` with these options.
+fn offload(options: &[&str]) -> (Option<i32>, String) {
+    let output = hostdiag().arg("offload").args(options).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn boot_made_the_broken_vlan_whole() {
+    was_broken();
+    assert_eq!(property(UNIT, "Result"), "success", "{}", said());
+    // Each feature of it is as on the VLAN beside, which nobody broke.
+    let features = |device| {
+        let text = ethtool(&["-k", device]);
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(features("vlan20"), features("vlan10"));
+    assert_eq!(feature("vlan20", SG), "on");
+    assert_eq!(audit(&[]).findings(), Vec::<String>::new());
+    let said = said();
+    assert!(said.contains("vlan20") && said.contains(SG), "{said}");
+    assert!(!said.contains("vlan10"), "{said}");
+}
+
+/// The journal outlives the unit, and root's own run finds it.
+#[test]
+fn boot_repair_is_in_the_history_and_can_be_undone() {
+    let (status, history) = offload(&["--history"]);
+    assert_eq!(status, Some(0));
+    assert!(history.contains("vlan20") && history.contains(SG), "{history}");
+    assert_eq!(offload(&["--undo"]).0, Some(0));
+    assert_eq!(feature("vlan20", SG), "off");
+    // As at the next boot, by the unit in the running system.
+    crate::lab::run("systemctl", &["start", UNIT]);
+    assert_eq!(feature("vlan20", SG), "on");
+}

@@ -1,0 +1,120 @@
+//! hostdiag-offload.service: sound, hardened, and no more than a repair can do
+//! with.
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::Path;
+use std::process::Command;
+
+use hostdiag_model::Recording;
+use hostdiag_model::recording::Data;
+
+use crate::config::ConfigFile;
+use crate::lab::{Link, audit, feature, run};
+
+const UNIT: &str = "hostdiag-offload.service";
+
+#[test]
+fn unit_is_sound() {
+    let output = Command::new("systemd-analyze").args(["verify", UNIT]).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn unit_is_hardened() {
+    let file = format!("/etc/systemd/system/{UNIT}");
+    let offline = ["security", "--no-pager", "--offline=true", &file];
+    let text = run("systemd-analyze", &offline);
+    let exposure = text.lines().find(|line| line.contains("Overall exposure level")).unwrap();
+    println!("{exposure}");
+    // In tenths: status 1 above that.
+    run("systemd-analyze", &[&offline[..], &["--threshold=16"]].concat());
+}
+
+/// The unit with other commands, for one test's time.
+struct Sandbox(Option<ConfigFile>);
+
+impl Sandbox {
+    fn of(commands: &[&str]) -> Self {
+        let lines: String = commands.iter().map(|command| format!("ExecStart={command}\n")).collect();
+        let path = format!("/run/systemd/system/{UNIT}.d/commands.conf");
+        let file = ConfigFile::write(path, 0o644, &format!("[Service]\nExecStart=\n{lines}"));
+        run("systemctl", &["daemon-reload"]);
+        Sandbox(Some(file))
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.0 = None;
+        for command in ["daemon-reload", "reset-failed"] {
+            Command::new("systemctl").arg(command).status().unwrap();
+        }
+    }
+}
+
+/// Recorded inside as outside: devices, features, and the files of all managers,
+/// also those that root alone may read.
+#[test]
+fn unit_reads_what_an_audit_reads() {
+    let _keyfile = ConfigFile::keyfile(
+        "card5",
+        "[connection]\nid=card5\ntype=ethernet\ninterface-name=card5\nautoconnect=false\n\
+         [ethtool]\nfeature-sg=false\n",
+    );
+    let _card = Link::veth("card5", "far5");
+    run("ethtool", &["-K", "card5", "sg", "off"]);
+    let path = "/run/hostdiag/inside.hd";
+    let _sandbox = Sandbox::of(&[&format!("-/usr/bin/hostdiag offload --output {path}")]);
+    run("systemctl", &["start", UNIT]);
+    let inside = Recording::read(&mut BufReader::new(File::open(path).unwrap())).unwrap();
+    fs::remove_file(path).unwrap();
+    let Data::Offload(inside, _) = inside.data;
+    let outside = audit(&[]).data;
+    let devices = |data: &hostdiag_model::OffloadData| {
+        let devices = data.namespaces[0].devices.iter();
+        devices.map(|device| (device.name.clone(), device.features.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(devices(&inside), devices(&outside));
+    let asks = |data: &hostdiag_model::OffloadData| {
+        data.intents.as_ref().unwrap().iter().any(|intent| intent.file.ends_with("/card5.nmconnection"))
+    };
+    assert!(asks(&outside));
+    assert_eq!(inside.intents, outside.intents);
+    assert_eq!(inside.intents_incomplete, outside.intents_incomplete);
+}
+
+/// By netlink and by ioctl; what journal and plan need of the host; and nothing
+/// else is writable.
+#[test]
+fn unit_permits_a_repair_and_no_more() {
+    let _policy = ConfigFile::write("/etc/hostdiag/lab", 0o644, "");
+    let _card = Link::veth("card6", "far6");
+    let read = "/var/lib/hostdiag/read";
+    let refused = |path: &str| format!("/bin/sh -c '! touch {path}/hostdiag-was-here'");
+    let _sandbox = Sandbox::of(&[
+        "/usr/sbin/ethtool -K card6 sg off",
+        "/bin/sh -c 'echo run >/run/hostdiag/new && mv /run/hostdiag/new /run/hostdiag/lab'",
+        &format!(
+            "/bin/sh -c 'cat /proc/sys/kernel/random/boot_id /proc/thread-self/net/dev \
+             /proc/sys/net/ipv4/ip_forward /proc/self/loginuid >{read}'"
+        ),
+        &refused("/etc"),
+        &refused("/etc/hostdiag"),
+        &refused("/usr"),
+        &refused("/root"),
+        &refused("/run"),
+        // The capability would permit it.
+        "/bin/sh -c '! echo hostdiag >/sys/class/net/card6/ifalias'",
+        "/bin/sh -c '! echo 1 >/proc/sys/net/ipv4/ip_forward'",
+    ]);
+    run("systemctl", &["start", UNIT]);
+    assert_eq!(feature("card6", "tx-scatter-gather"), "off");
+    assert!(fs::read_to_string(read).unwrap().contains("card6"));
+    // What undoing needs is there after the unit has ended.
+    assert_eq!(fs::read_to_string("/run/hostdiag/lab").unwrap(), "run\n");
+    assert!(!Path::new("/etc/hostdiag-was-here").exists());
+    fs::remove_file("/run/hostdiag/lab").unwrap();
+    fs::remove_file(read).unwrap();
+}
