@@ -255,7 +255,13 @@ fn a_plan() -> plan::Plan {
 
 fn undone() -> plan::Undone {
     use plan::UndoResult;
-    let wish = |result| plan::UndoneWish { device: name(), feature: "rx-gro".into(), wanted: false, result };
+    let wish = |result| plan::UndoneWish {
+        device: name(),
+        was: Some(name()),
+        feature: "rx-gro".into(),
+        wanted: false,
+        result,
+    };
     let results = [UndoResult::Restored, UndoResult::AlreadySo, UndoResult::Conflict { why: name() }];
     plan::Undone { id: name(), wishes: results.map(wish).into(), recomputed: vec![name()] }
 }
@@ -294,7 +300,7 @@ fn a_history() -> History {
         feature: Some("rx-gro".into()),
         before: Some("off".to_owned()),
         after: Some("on".to_owned()),
-        who: Who { uid: 0, loginuid: Some(1000), sudo_user: Some(name()) },
+        who: Who { uid: 0, loginuid: Some(1000), sudo_user: Some(name()), sudo_uid: Some(1000) },
         command: name(),
         reason: Some(name()),
     };

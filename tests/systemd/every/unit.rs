@@ -70,7 +70,7 @@ fn unit_reads_what_an_audit_reads() {
     run("systemctl", &["start", UNIT]);
     let inside = Recording::read(&mut BufReader::new(File::open(path).unwrap())).unwrap();
     fs::remove_file(path).unwrap();
-    let Data::Offload(inside, _) = inside.data;
+    let Data::Offload(inside, _) = inside.data else { panic!("another kind of recording") };
     let outside = audit(&[]).data;
     let devices = |data: &hostdiag_model::OffloadData| {
         let devices = data.namespaces[0].devices.iter();

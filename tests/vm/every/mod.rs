@@ -5,9 +5,9 @@ mod fix_apart;
 mod fix_facts;
 mod fix_host;
 mod fix_undone;
-mod killed;
 #[path = "../../live/journal.rs"]
 mod journal;
+mod killed;
 mod links;
 mod net_change;
 mod netem;

@@ -24,3 +24,6 @@ pub mod simulate;
 pub mod system_journal;
 pub mod undo;
 pub mod vitals;
+
+#[cfg(test)]
+mod model_tests;

@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use anyhow::Result;
 use hostdiag_model::offload::Source;
-use hostdiag_model::plan::{Action, Done, Identity, Plan, Refusal};
+use hostdiag_model::plan::{Action, Done, Identity, Plan, Refusal, Undone};
 use hostdiag_model::{Device, FeatureName, FeatureState, Features, Link, Namespace};
 use proptest::prelude::*;
 
 use super::apply::{Kernel, Run};
+use super::back;
 use super::compare;
 use super::facts::{Facts, More};
-use super::journal::Journal;
+use super::journal::folder::Folder;
+use super::journal::lock::Lock;
+use super::journal::{self, Journal, Space};
 use super::plan::{Permit, plan};
+use super::scratch::Scratch;
 use super::simulate::{self, Operation};
-use super::undo;
+use super::undo::Scope;
 use super::vitals::Vitals;
 use crate::offload::policy::Policy;
 
@@ -113,7 +117,12 @@ fn facts(parts: &[Part]) -> Facts {
             })
             .collect();
         let offered = part.offers.map(|bits| {
-            names.iter().enumerate().filter(|(bit, _)| has(bits, *bit)).map(|(_, name)| name.clone()).collect()
+            names
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| has(bits, *bit))
+                .map(|(_, name)| name.clone())
+                .collect()
         });
         let below = (at > 0).then(|| part.below.index(at));
         let mut link = Link {
@@ -198,7 +207,8 @@ impl Model {
             return Err(io::Error::from(io::ErrorKind::Unsupported));
         }
         let index = |device: &Device| device.link.as_ref().map(|link| link.ifindex);
-        let at = self.namespace.devices.iter().position(|other| index(other) == Some(device.ifindex)).unwrap();
+        let at =
+            self.namespace.devices.iter().position(|other| index(other) == Some(device.ifindex)).unwrap();
         self.touched.insert(device.name.clone());
         self.namespace = simulate::after(&self.namespace, at, operation).namespace;
         Ok(())
@@ -240,11 +250,13 @@ fn wishes(namespace: &Namespace) -> Vec<(String, Vec<(FeatureName, bool)>)> {
 /// The allow list in other words than those of the program: from the top down,
 /// everything below is hardware, veth, VLAN, bond or team.
 fn allowed(facts: &Facts, name: &str) -> bool {
-    let find = |index: u32| facts.namespace.devices.iter().find(|d| d.link.as_ref().unwrap().ifindex == index);
+    let find =
+        |index: u32| facts.namespace.devices.iter().find(|d| d.link.as_ref().unwrap().ifindex == index);
     let device = facts.namespace.devices.iter().find(|device| device.name == *name).unwrap();
     let link = device.link.as_ref().unwrap();
     let special = |index: u32| facts.more.get(&index).cloned().unwrap_or_default();
-    if !matches!(link.kind.as_deref(), Some("vlan" | "bond" | "team")) || link.xdp || !name.starts_with("dev") {
+    if !matches!(link.kind.as_deref(), Some("vlan" | "bond" | "team")) || link.xdp || !name.starts_with("dev")
+    {
         return false;
     }
     let mut open = vec![device];
@@ -260,7 +272,11 @@ fn allowed(facts: &Facts, name: &str) -> bool {
             Some("vlan") if link.lower_netnsid.is_some() || link.lower.is_none() => return false,
             Some("vlan") => open.push(find(link.lower.unwrap()).unwrap()),
             Some("bond" | "team") => open.extend(
-                facts.namespace.devices.iter().filter(|d| d.link.as_ref().unwrap().master == Some(link.ifindex)),
+                facts
+                    .namespace
+                    .devices
+                    .iter()
+                    .filter(|d| d.link.as_ref().unwrap().master == Some(link.ifindex)),
             ),
             _ => return false,
         }
@@ -268,8 +284,19 @@ fn allowed(facts: &Facts, name: &str) -> bool {
     !special(link.ifindex).af_xdp
 }
 
-fn start(facts: &Facts, plan: &Plan, folder: &std::path::Path) -> Journal {
-    Journal::start(folder, plan, facts).unwrap()
+/// The journal of a run, in a folder of its own.
+fn start(facts: &Facts, plan: &Plan, lock: &Lock) -> Journal {
+    let at = |index| facts.namespace.devices.iter().position(|d| d.link.as_ref().unwrap().ifindex == index);
+    let steps = journal::steps(plan, &|index| facts.identity(at(index)?)).unwrap();
+    let journal = Journal::new(Space::here(None).unwrap(), Vec::new(), None, steps).unwrap();
+    lock.create(&journal).unwrap();
+    journal
+}
+
+/// Takes a run back.
+fn back(lock: &Lock, mut journal: Journal, facts: &Facts, model: &mut Model) -> Undone {
+    let now = Facts { namespace: model.namespace.clone(), ..facts.clone() };
+    back::take(lock, &mut journal, Scope::Run, (model, &now)).unwrap()
 }
 
 proptest! {
@@ -302,24 +329,28 @@ proptest! {
     fn what_happens_is_what_was_planned_and_can_be_undone(parts in prop::collection::vec(part(), 1..12)) {
         let facts = facts(&parts);
         let plan = planned(&facts);
-        let folder = tempfolder();
+        let folder = Scratch::new("model-whole");
+        let lock = Folder::open(folder.path()).unwrap().lock().unwrap();
         let mut model = Model::new(facts.namespace.clone());
         let mut run = Run {
             kernel: &mut model,
-            journal: start(&facts, &plan, folder.path()),
+            facts: &facts,
+            journal: start(&facts, &plan, &lock),
+            lock: &lock,
             observe: Duration::ZERO,
             interrupted: false,
         };
         let mut done = Vec::new();
-        run.steps(&plan, &facts.namespace, &mut |_, how| done.push(how.clone()));
+        run.steps(&plan, &mut |_, how| done.push(how.clone()));
         let journal = run.journal;
         for (step, how) in plan.steps.iter().zip(&done) {
             prop_assert!(matches!(how, Done::Repaired { .. } | Done::NotFollowed { .. }), "{step:#?} {how:#?}");
         }
         let names: BTreeSet<String> = plan.steps.iter().map(|step| step.device.name.clone()).collect();
         prop_assert_eq!(&model.touched, &names);
-        prop_assert!(planned(&Facts { namespace: model.namespace.clone(), ..facts.clone() }).steps.is_empty());
-        undo::carry_out(&journal, &mut model).unwrap();
+        let later = planned(&Facts { namespace: model.namespace.clone(), ..facts.clone() });
+        prop_assert!(later.steps.is_empty(), "{:#?} {done:#?} {:#?}", plan.steps, later.steps);
+        back(&lock, journal, &facts, &mut model);
         prop_assert_eq!(wishes(&model.namespace), wishes(&facts.namespace));
     }
 
@@ -331,17 +362,20 @@ proptest! {
     ) {
         let facts = facts(&parts);
         let plan = planned(&facts);
-        let folder = tempfolder();
+        let folder = Scratch::new("model-cut");
+        let lock = Folder::open(folder.path()).unwrap().lock().unwrap();
         let mut model = Model::new(facts.namespace.clone());
         if signal { model.signal = Some(nth) } else { model.fails = Some(nth) }
         let mut run = Run {
             kernel: &mut model,
-            journal: start(&facts, &plan, folder.path()),
+            facts: &facts,
+            journal: start(&facts, &plan, &lock),
+            lock: &lock,
             observe: Duration::from_millis(500),
             interrupted: false,
         };
         let mut done = Vec::new();
-        run.steps(&plan, &facts.namespace, &mut |_, how| done.push(how.clone()));
+        run.steps(&plan, &mut |_, how| done.push(how.clone()));
         let journal = run.journal;
         model.fails = None;
         // Whatever was not kept has the wishes it had.
@@ -352,7 +386,7 @@ proptest! {
             }
         }
         prop_assert_eq!(wishes(&model.namespace), wishes(&expected), "{:#?}", done);
-        undo::carry_out(&journal, &mut model).unwrap();
+        back(&lock, journal, &facts, &mut model);
         prop_assert_eq!(wishes(&model.namespace), wishes(&facts.namespace));
     }
 }

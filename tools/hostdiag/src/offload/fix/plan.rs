@@ -174,29 +174,26 @@ impl Planner<'_> {
         Some(Objection::Left(Apart::Quirk { driver, problem }))
     }
 
-    /// Wishes where they are off, else a recompute; and what it is for. A wish
-    /// that would change nothing, as nothing below offers the feature, is not
-    /// set.
+    /// Wishes where they are off, else a recompute; and what it is for. What
+    /// would not come, as nothing below offers it, is not tried.
     fn action(&mut self, at: Position, entries: &[&Entry]) -> (Option<Action>, Vec<FeatureName>) {
-        let name = |entry: &&Entry| entry.feature.clone();
-        let stuck: Vec<FeatureName> =
-            entries.iter().filter(|entry| entry.repair != Repair::Set).map(name).collect();
-        let mut wishes: Vec<FeatureName> =
-            entries.iter().filter(|entry| entry.repair == Repair::Set).map(name).collect();
-        while !wishes.is_empty() {
-            let action = Action::Set { features: wishes.clone() };
-            let outcome = self.predicted(at, &action);
-            let features = outcome.namespace.devices[at].features.as_ref();
-            let comes = |feature: &FeatureName| features.is_some_and(|features| features.active(feature));
-            let (come, stay): (Vec<_>, Vec<_>) = wishes.into_iter().partition(comes);
+        let mut open: Vec<(FeatureName, bool)> =
+            entries.iter().map(|entry| (entry.feature.clone(), entry.repair == Repair::Set)).collect();
+        while !open.is_empty() {
+            let features: Vec<FeatureName> =
+                open.iter().filter(|(_, wish)| *wish).map(|(name, _)| name.clone()).collect();
+            let action = if features.is_empty() { Action::Recompute } else { Action::Set { features } };
+            let after = self.predicted(at, &action).namespace;
+            let features = after.devices[at].features.as_ref();
+            let comes = |(name, _): &(FeatureName, bool)| features.is_some_and(|all| all.active(name));
+            let (come, stay): (Vec<_>, Vec<_>) = open.into_iter().partition(comes);
             if stay.is_empty() {
-                return (Some(action), come.into_iter().chain(stuck).collect());
+                return (Some(action), come.into_iter().map(|(name, _)| name).collect());
             }
-            self.left(at, stay, Apart::NotOffered);
-            wishes = come;
+            self.left(at, stay.into_iter().map(|(name, _)| name).collect(), Apart::NotOffered);
+            open = come;
         }
-        let action = (!stuck.is_empty()).then_some(Action::Recompute);
-        (action, stuck)
+        (None, Vec::new())
     }
 
     fn predicted(&self, at: Position, action: &Action) -> Outcome {
