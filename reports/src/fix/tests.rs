@@ -127,6 +127,7 @@ fn hostile_text_stays_on_its_line() {
     };
     let wishes = vec![UndoneWish {
         device: name(),
+        was: None,
         feature: evil.into(),
         wanted: true,
         result: UndoResult::Conflict { why: name() },
@@ -151,7 +152,7 @@ fn hostile_text_stays_on_its_line() {
         feature: Some(evil.into()),
         before: Some(name()),
         after: Some(name()),
-        who: Who { uid: 0, loginuid: None, sudo_user: Some(name()) },
+        who: Who { uid: 0, loginuid: None, sudo_user: Some(name()), sudo_uid: None },
         command: name(),
         reason: Some(name()),
     };

@@ -54,7 +54,7 @@ fn fix_rolls_back_when_packets_get_lost() {
         });
         scope.spawn(|| {
             wait_feature("vlan10", SG, "on");
-            run("tc", &["qdisc", "add", "dev", "vlan10", "root", "netem", "loss", "60%"]);
+            run("tc", &["qdisc", "add", "dev", "vlan10", "root", "netem", "loss", "30%"]);
         });
         let fixed = run_fix(&["--fix", "--observe", "20s"]);
         run("tc", &["qdisc", "del", "dev", "vlan10", "root"]);
@@ -102,11 +102,13 @@ fn fix_one_at_a_time() {
     assert_eq!(read_fix(&first.wait_with_output().unwrap(), &before).status, 130);
 }
 
+type Act = dyn Fn();
+
 /// Each device is looked at again before it is touched.
 #[test]
 fn fix_stops_where_a_device_is_no_longer_the_same() {
     let _stack = broken();
-    let change: [(&str, Box<dyn Fn()>); 3] = [
+    let changes: [(&str, Box<Act>); 3] = [
         ("gone", Box::new(|| drop(ip(&["link", "del", "vlan20"])))),
         (
             "renamed",
@@ -117,7 +119,7 @@ fn fix_stops_where_a_device_is_no_longer_the_same() {
         ),
         ("decided by somebody", Box::new(|| drop(ethtool(&["-K", "vlan20", "gso", "off"])))),
     ];
-    for (what, change) in change {
+    for (what, change) in changes {
         let _second = Link::vlan("vlan20", "bond0", 20).keep();
         ethtool(&["-K", "vlan20", "sg", "off"]);
         wait_feature("vlan20", SG, "off");

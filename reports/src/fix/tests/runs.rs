@@ -66,6 +66,7 @@ Undo   sudo hostdiag offload --undo 7
 fn a_run_without_steps_changes_nothing_and_tells_of_the_last_one() {
     let wish = |feature: &str, result| UndoneWish {
         device: "vlan10".into(),
+        was: None,
         feature: feature.into(),
         wanted: false,
         result,
@@ -105,7 +106,7 @@ fn a_live_run_prints_the_page_of_its_recording_bit_by_bit() {
     let run = run_of(Some("7"), done);
     let fix = Fix { plan: Plan { steps, ..Plan::default() }, run: Some(run.clone()) };
     let options = Options::default();
-    let mut live = run::recovered(&run, options) + &plan::text("web17", &fix.plan, options);
+    let mut live = run::recovered(&run.recovered, options) + &plan::text("web17", &fix.plan, options);
     for (step, done) in fix.plan.steps.iter().zip(&run.steps) {
         live += &run::step(step, done, run.observe_ms, options);
     }
@@ -116,6 +117,7 @@ fn a_live_run_prints_the_page_of_its_recording_bit_by_bit() {
 fn an_undo_tells_of_each_wish() {
     let wish = |device: &str, feature: &str, result| UndoneWish {
         device: device.into(),
+        was: None,
         feature: feature.into(),
         wanted: false,
         result,
@@ -161,7 +163,7 @@ fn the_history_is_a_line_a_change() {
         feature: Some(SG.into()),
         before: Some("off".into()),
         after: Some("on".into()),
-        who: Who { uid: 0, loginuid: Some(1000), sudo_user: Some("alice".into()) },
+        who: Who { uid: 0, loginuid: Some(1000), sudo_user: Some("alice".into()), sudo_uid: None },
         command: "hostdiag offload --fix".into(),
         reason: Some("slow web".into()),
     };
@@ -179,7 +181,7 @@ fn the_history_is_a_line_a_change() {
     let rollback = HistoryEntry {
         what: What::Rollback,
         before: None,
-        who: Who { uid: 0, loginuid: Some(0), sudo_user: None },
+        who: Who { uid: 0, loginuid: Some(0), sudo_user: None, sudo_uid: None },
         ..entry.clone()
     };
     let all = History { entries: vec![entry, recompute, rollback] };

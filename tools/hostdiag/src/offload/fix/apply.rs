@@ -60,8 +60,7 @@ impl Run<'_> {
     /// Takes the steps and tells of each as it is done. After one that did not
     /// go well the rest is not begun.
     pub fn steps(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Step, &Done)) {
-        let mut expected = self.facts.namespace.clone();
-        let mut unsure: Vec<Change> = Vec::new();
+        let mut expected = Expected { namespace: self.facts.namespace.clone(), unsure: Vec::new() };
         let mut ended: Option<String> = None;
         for (number, step) in plan.steps.iter().enumerate() {
             self.interrupted |= self.kernel.wait(Duration::ZERO);
@@ -71,32 +70,33 @@ impl Run<'_> {
             let done = match &ended {
                 Some(why) => Done::NotStarted { why: why.clone() },
                 None => self
-                    .step(number, step, &expected, &unsure)
+                    .step(number, step, &expected)
                     .unwrap_or_else(|error| Done::Failed { error: format!("{error:#}") }),
             };
             tell(step, &done);
             ended = ended.or_else(|| end(step, done));
-            compare::after(&mut expected, step);
-            unsure.extend(step.changes.iter().filter(|change| !change.certain).cloned());
+            compare::after(&mut expected.namespace, step);
+            expected.unsure.extend(step.changes.iter().filter(|change| !change.certain).cloned());
         }
     }
 
-    fn step(&mut self, number: usize, step: &Step, expected: &Namespace, unsure: &[Change]) -> Result<Done> {
-        let before = self.kernel.read()?;
-        if let Some(why) = compare::changed(expected, &before, step, unsure) {
+    fn step(&mut self, number: usize, step: &Step, expected: &Expected) -> Result<Done> {
+        let namespace = self.kernel.read()?;
+        if let Some(why) = compare::changed(&expected.namespace, &namespace, step, &expected.unsure) {
             return Ok(Done::NotStarted { why: format!("{why}: the plan no longer holds") });
         }
-        let devices: Vec<u32> = compare::stack_of(&before, step.device.ifindex).into_iter().collect();
-        let Some(vitals) = self.baseline(&devices)? else {
+        let watched = compare::above_and_below(&namespace, step.device.ifindex);
+        let Some(vitals) = self.baseline(&watched)? else {
             return Ok(Done::NotStarted { why: "interrupted".to_owned() });
         };
+        let before = Before { namespace, watched, vitals };
         self.lock.mark(&mut self.journal, number, State::Begun)?;
         if let Err(error) = self.call(step) {
             let problems = self.roll_back();
             let error = anyhow::Error::from(error);
             return Err(problems.into_iter().fold(error, |error, problem| error.context(problem)));
         }
-        match self.check(step, &before, &devices, &vitals) {
+        match self.check(step, &before) {
             Ok(Checked::Well(done)) => match self.lock.mark(&mut self.journal, number, State::Kept) {
                 Ok(()) => Ok(done),
                 Err(error) => Ok(self.worse(vec![format!("{error:#}")])),
@@ -111,21 +111,17 @@ impl Run<'_> {
     }
 
     /// Whether what happened is what was planned, and does no harm.
-    fn check(
-        &mut self,
-        step: &Step,
-        before: &Namespace,
-        devices: &[u32],
-        vitals: &(Vitals, Vitals),
-    ) -> Result<Checked> {
-        let changes = self.outcome(step, before)?;
+    fn check(&mut self, step: &Step, before: &Before) -> Result<Checked> {
+        let changes = self.outcome(step, &before.namespace)?;
+        let stack = compare::stack_of(&before.namespace, step.device.ifindex);
         let mut surprises = compare::surprises(step, &changes);
-        surprises.retain(|change| devices.contains(&change.ifindex));
+        // What others change elsewhere is their business.
+        surprises.retain(|change| stack.contains(&change.ifindex));
         if !surprises.is_empty() {
             return Ok(Checked::Worse(surprises.iter().map(unplanned).collect()));
         }
         let missing = self.missing(step, &changes)?;
-        if let Some(ended) = self.watch(devices, vitals)? {
+        if let Some(ended) = self.watch(before)? {
             return Ok(ended);
         }
         Ok(Checked::Well(if missing.is_empty() {
@@ -192,7 +188,8 @@ impl Run<'_> {
     }
 
     /// Watches the stack of a device. `None`: nothing got worse.
-    fn watch(&mut self, devices: &[u32], before: &(Vitals, Vitals)) -> Result<Option<Checked>> {
+    fn watch(&mut self, before: &Before) -> Result<Option<Checked>> {
+        let (baseline, start) = &before.vitals;
         let mut watched = Duration::ZERO;
         while watched < self.observe {
             let pause = WATCH.min(self.observe.saturating_sub(watched));
@@ -201,7 +198,7 @@ impl Run<'_> {
                 return Ok(Some(Checked::Interrupted));
             }
             watched += pause;
-            let worse = vitals::worse(&before.0, &before.1, &self.kernel.vitals(devices)?);
+            let worse = vitals::worse(baseline, start, &self.kernel.vitals(&before.watched)?);
             if !worse.is_empty() {
                 return Ok(Some(Checked::Worse(worse)));
             }
@@ -232,6 +229,22 @@ impl Run<'_> {
             Err(error) => vec![format!("not undone: {error:#}")],
         }
     }
+}
+
+/// The namespace as the plan has it before a step.
+struct Expected {
+    namespace: Namespace,
+    /// Bits that may be either way.
+    unsure: Vec<Change>,
+}
+
+/// What was there right before a change.
+struct Before {
+    namespace: Namespace,
+    /// Indices of the devices that are watched.
+    watched: Vec<u32>,
+    /// A moment earlier, and right before.
+    vitals: (Vitals, Vitals),
 }
 
 /// What a look at a changed device comes to.

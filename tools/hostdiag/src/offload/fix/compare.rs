@@ -88,6 +88,21 @@ pub fn stack_of(namespace: &Namespace, ifindex: u32) -> BTreeSet<u32> {
     components.iter().map(|all| indices(all)).find(|all| all.contains(&ifindex)).unwrap_or_default()
 }
 
+/// Indices of a device, of those below it and of those on it.
+pub fn above_and_below(namespace: &Namespace, ifindex: u32) -> Vec<u32> {
+    let stack = Stack::new(namespace);
+    let Some(at) = namespace.devices.iter().position(|device| index(device) == ifindex) else {
+        return Vec::new();
+    };
+    let mut all = BTreeSet::from([at]);
+    let mut open = vec![at];
+    while let Some(at) = open.pop() {
+        open.extend(stack.uppers(at).iter().filter(|up| all.insert(**up)));
+    }
+    all.extend(stack.below(at));
+    all.into_iter().map(|at| index(&namespace.devices[at])).collect()
+}
+
 fn index(device: &Device) -> u32 {
     device.link.as_ref().map_or(0, |link| link.ifindex)
 }
@@ -96,6 +111,9 @@ fn same<'a>(device: &Device, namespace: &'a Namespace) -> Option<&'a Device> {
     namespace.devices.iter().find(|other| index(other) == index(device))
 }
 
+/// What to say where it differs, and what is compared.
+type Fact = (&'static str, fn(&Link) -> String);
+
 fn fact(before: &Device, now: &Device) -> Option<String> {
     let name = &before.name;
     if *name != now.name {
@@ -103,7 +121,7 @@ fn fact(before: &Device, now: &Device) -> Option<String> {
     }
     let (old, new) = (before.link.as_ref()?, now.link.as_ref()?);
     let differs = |what: fn(&Link) -> String| what(old) != what(new);
-    let facts: [(&str, fn(&Link) -> String); 6] = [
+    let facts: [Fact; 6] = [
         ("is of another kind", |link| format!("{:?}", link.kind)),
         ("is a port of something else", |link| format!("{:?} {:?}", link.master, link.port_kind)),
         ("lies on something else", |link| format!("{:?} {:?}", link.lower, link.lower_netnsid)),

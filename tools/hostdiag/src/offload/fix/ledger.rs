@@ -72,7 +72,7 @@ impl Ledger {
         let entries: Vec<HistoryEntry> = restored
             .map(|wish| {
                 let of = (wish.device.as_str(), Some(wish.feature.clone()));
-                self.entry(&undone.id, What::Undo, of, (word(!wish.wanted), word(wish.wanted)))
+                self.entry((&undone.id, What::Undo), of, (word(!wish.wanted), word(wish.wanted)))
             })
             .collect();
         self.tell(&entries);
@@ -86,13 +86,12 @@ impl Ledger {
     fn change(&self, run: &str, what: What, change: &Change) -> HistoryEntry {
         let of = (change.device.as_str(), Some(change.feature.clone()));
         let states = (Some(change.before.to_string()), Some(change.after.to_string()));
-        self.entry(run, what, of, states)
+        self.entry((run, what), of, states)
     }
 
     fn entry(
         &self,
-        run: &str,
-        what: What,
+        (run, what): (&str, What),
         (device, feature): (&str, Option<FeatureName>),
         (before, after): (Option<String>, Option<String>),
     ) -> HistoryEntry {
