@@ -144,6 +144,7 @@ pub(crate) struct Undone {
 #[serde(deny_unknown_fields)]
 struct UndoneWish {
     device: String,
+    was: Option<String>,
     feature: String,
     wanted: bool,
     result: UndoResult,
@@ -179,6 +180,7 @@ struct WhoWas {
     uid: u32,
     loginuid: Option<u32>,
     sudo_user: Option<String>,
+    sudo_uid: Option<u32>,
 }
 
 fn name() -> String {

@@ -16,5 +16,4 @@ fn boot_left_the_broken_vlan_and_says_why_the_unit_failed() {
     for word in ["vlan20", SG, "status=1/FAILURE"] {
         assert!(status.contains(word), "no {word} in:\n{status}");
     }
-    assert!(!status.contains("vlan10"), "{status}");
 }
