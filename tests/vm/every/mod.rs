@@ -18,5 +18,6 @@ mod offload_model;
 mod offload_refused;
 mod role_facts;
 mod stack;
+mod vitals;
 #[path = "../../live/vlan_features.rs"]
 mod vlan_features;

@@ -22,10 +22,13 @@ mod fix;
 ///
 /// Reads links and features of every device, puts them into their stacks (NIC,
 /// bond, VLAN, bridge, ...) and shows one entry for each loss at its root. Needs
-/// no root; as root it can also tell a stuck feature from a limit of the driver.
+/// no root; as root it can also tell a stuck feature from a limit of the driver,
+/// and repair what is lost (--fix).
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Exit status: 0 no findings; 1 findings (with --strict notes too); 2 wrong usage or \
-an error; 4 a privilege or kernel feature is missing, or a namespace could not be read.")]
+an error; 3 a repair made something worse and was rolled back; 4 a privilege or kernel feature is missing, \
+or a namespace could not be read; 130 a repair was interrupted. --fix: 0 when nothing repairable is left, \
+1 when something is.")]
 pub struct Args {
     /// Only these interfaces and what lies below them.
     #[arg(value_name = "IFACE")]
