@@ -7,4 +7,5 @@ mod journal;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod offload;
+mod symbol;
 mod vlan_features;

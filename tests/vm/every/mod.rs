@@ -18,6 +18,9 @@ mod offload_model;
 mod offload_refused;
 mod role_facts;
 mod stack;
+#[path = "../../live/symbol.rs"]
+mod symbol;
+mod user_probe;
 mod vitals;
 #[path = "../../live/vlan_features.rs"]
 mod vlan_features;

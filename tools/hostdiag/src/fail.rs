@@ -58,11 +58,19 @@ pub enum Code {
     NoJournal,
     /// No run of that id, or none at all, that could be undone.
     NoSuchRun,
+    /// No library and no program of that name or path.
+    NoSuchProgram,
+    /// No process of that ID.
+    NoSuchProcess,
+    /// A file has no symbols: it was stripped, or is no ELF file.
+    NoSymbols,
+    /// No function matches, or none that can be probed.
+    NoSuchFunction,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -79,6 +87,10 @@ impl Code {
         Self::BadJournal,
         Self::NoJournal,
         Self::NoSuchRun,
+        Self::NoSuchProgram,
+        Self::NoSuchProcess,
+        Self::NoSymbols,
+        Self::NoSuchFunction,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -100,6 +112,10 @@ impl Code {
             Self::BadJournal => "bad-journal",
             Self::NoJournal => "no-journal",
             Self::NoSuchRun => "no-such-run",
+            Self::NoSuchProgram => "no-such-program",
+            Self::NoSuchProcess => "no-such-process",
+            Self::NoSymbols => "no-symbols",
+            Self::NoSuchFunction => "no-such-function",
         }
     }
 

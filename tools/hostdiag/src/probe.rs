@@ -10,6 +10,7 @@ use crate::fail::{Code, Failure};
 use crate::kernel::caps::{Capabilities, Capability};
 
 pub mod doctor;
+pub mod user;
 pub mod vlan_features;
 
 /// The kernel's own types: without this file nothing of ours loads.
