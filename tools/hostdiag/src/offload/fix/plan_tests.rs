@@ -1,5 +1,5 @@
 //! What a plan refuses and leaves alone on hardware that no guest has: virtual
-//! functions, representors, ports by the state of their bond.
+//! functions, representors, ports by the state of their bond, known faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,4 +124,19 @@ fn what_lies_on_parts_of_a_greater_whole_is_left_alone() {
             assert_eq!(left.reason, reason, "{name}");
         }
     }
+}
+
+#[test]
+fn what_lies_on_hardware_with_a_fault_is_left_alone() {
+    let mut facts = facts([More::default(), More::default()]);
+    let driver = |name: &str| Some(name.to_owned());
+    facts.namespace.devices[1].link.as_mut().unwrap().driver = driver("r8169");
+    let policy = Policy::default();
+    let permit = Permit { policy: &policy, accept: &|_, _| None, physical: None, only: &[] };
+    let faulty = plan(&facts, &permit);
+    assert_eq!(steps(&faulty), Vec::<&str>::new());
+    let left = faulty.left.iter().find(|left| left.device == "vlan4").unwrap();
+    assert!(matches!(&left.reason, Apart::Quirk { driver, .. } if driver == "r8169"), "{left:#?}");
+    facts.namespace.devices[1].link.as_mut().unwrap().driver = driver("ixgbe");
+    assert_eq!(steps(&plan(&facts, &permit)), ["vlan4"]);
 }
