@@ -365,7 +365,12 @@ impl Parts {
             Line::Undo(undo) => return self.add_data(Data::Undo(undo)),
             Line::History(history) => return self.add_data(Data::History(history)),
             Line::Trace(head) => return self.add_data(Data::Trace(Trace { head, ..Trace::default() })),
-            Line::Window(window) => self.trace("window")?.windows.push(window),
+            Line::Window(window) => {
+                let trace = self.trace("window")?;
+                let before_ms = trace.windows.iter().last().map_or(0, |window| window.end_ms);
+                window.check(before_ms, trace.head.functions().count())?;
+                trace.windows.push(window);
+            }
             Line::Accounting(accounting) => {
                 once(&mut self.trace("accounting")?.accounting, accounting, "accounting")?;
             }

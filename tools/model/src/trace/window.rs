@@ -1,5 +1,7 @@
 //! What was counted in stretches of time.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Most windows of a recording. With one more, neighbours merge and each is twice
@@ -33,12 +35,31 @@ impl Window {
         self.end_ms.saturating_sub(self.start_ms)
     }
 
+    /// What is wrong with a window that was read: `before` ended at `before_ms`,
+    /// and there are so many functions.
+    ///
+    /// # Errors
+    /// In words, for the reader of recordings.
+    pub(crate) fn check(&self, before_ms: u64, functions: usize) -> Result<(), String> {
+        // As long as the sun will shine; sums of such times do not overflow.
+        const LONGEST_MS: u64 = 1 << 58;
+        if self.start_ms < before_ms || self.end_ms < self.start_ms || self.end_ms > LONGEST_MS {
+            return Err("a window that begins or ends at the wrong time".into());
+        }
+        let Payload::Counts(counts) = &self.payload;
+        let sorted = counts.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !sorted || counts.last().is_some_and(|(last, _)| *last as usize >= functions) {
+            return Err("a window with a function that was not attached".into());
+        }
+        Ok(())
+    }
+
     /// Takes in a later window.
     pub fn merge(&mut self, later: Self) {
         self.end_ms = self.end_ms.max(later.end_ms);
         let Payload::Counts(mine) = &mut self.payload;
         let Payload::Counts(theirs) = later.payload;
-        let mut sums: std::collections::BTreeMap<u32, u64> = mine.iter().copied().collect();
+        let mut sums: BTreeMap<u32, u64> = mine.iter().copied().collect();
         for (function, count) in theirs {
             let sum = sums.entry(function).or_default();
             *sum = sum.saturating_add(count);
@@ -50,13 +71,14 @@ impl Window {
     /// following interval by more than half.
     pub fn ends_interval(&self, interval_ms: u64) -> bool {
         let interval = interval_ms.max(1);
-        let middle = self.start_ms + self.length_ms() / 2;
-        self.end_ms + self.length_ms() / 2 >= (middle / interval + 1) * interval
+        let half = self.length_ms() / 2;
+        let place = (self.start_ms + half) / interval;
+        self.end_ms + half >= (place + 1).saturating_mul(interval)
     }
 }
 
 /// The windows of a recording, at most [`MAX_WINDOWS`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Windows {
     all: Vec<Window>,
     /// Into each go 2 to the power of this many of those that were added.
@@ -128,6 +150,15 @@ impl Windows {
     }
 }
 
+/// How they came to be does not matter.
+impl PartialEq for Windows {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
+impl Eq for Windows {}
+
 impl FromIterator<Window> for Windows {
     fn from_iter<T: IntoIterator<Item = Window>>(windows: T) -> Self {
         let mut all = Self::default();
@@ -159,7 +190,7 @@ mod tests {
         let windows: Windows = seconds(5000).collect();
         assert!(windows.iter().all(|window| window.length_ms() <= 16_000));
         assert!(windows.iter().count() <= MAX_WINDOWS);
-        let total: u64 = windows.by_interval(None).iter().map(|w| sum(w)).sum();
+        let total: u64 = windows.by_interval(None).iter().map(sum).sum();
         assert_eq!(total, 4999 * 5000 / 2);
     }
 
