@@ -16,7 +16,7 @@ __u32 ready = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, 1024); // BPF_F_MMAPABLE, Linux 5.5
+	__uint(map_flags, BPF_F_MMAPABLE); // Linux 5.5
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, __u64);

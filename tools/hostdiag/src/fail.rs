@@ -58,11 +58,29 @@ pub enum Code {
     NoJournal,
     /// No run of that id, or none at all, that could be undone.
     NoSuchRun,
+    /// A pattern of functions that cannot be read.
+    BadPattern,
+    /// The kernel has no function of that name.
+    NoSuchFunction,
+    /// The kernel has the function, but none may trace it.
+    NotTraceable,
+    /// A pattern that describes no function or event.
+    NoMatch,
+    /// No process or thread of that number.
+    NoSuchProcess,
+    /// No cgroup at that path, or one of version 1.
+    NoSuchCgroup,
+    /// More functions than are attached one by one without `--yes`.
+    TooManyFunctions,
+    /// The kernel refuses every way to attach to its functions.
+    NoProbes,
+    /// tracefs, which has the numbers of tracepoints, is not mounted or cannot be read.
+    NoTracefs,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 25] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -79,6 +97,15 @@ impl Code {
         Self::BadJournal,
         Self::NoJournal,
         Self::NoSuchRun,
+        Self::BadPattern,
+        Self::NoSuchFunction,
+        Self::NotTraceable,
+        Self::NoMatch,
+        Self::NoSuchProcess,
+        Self::NoSuchCgroup,
+        Self::TooManyFunctions,
+        Self::NoProbes,
+        Self::NoTracefs,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -100,13 +127,27 @@ impl Code {
             Self::BadJournal => "bad-journal",
             Self::NoJournal => "no-journal",
             Self::NoSuchRun => "no-such-run",
+            Self::BadPattern => "bad-pattern",
+            Self::NoSuchFunction => "no-such-function",
+            Self::NotTraceable => "not-traceable",
+            Self::NoMatch => "no-match",
+            Self::NoSuchProcess => "no-such-process",
+            Self::NoSuchCgroup => "no-such-cgroup",
+            Self::TooManyFunctions => "too-many-functions",
+            Self::NoProbes => "no-probes",
+            Self::NoTracefs => "no-tracefs",
         }
     }
 
     /// The exit status that goes with it.
     pub fn status(self) -> Status {
         match self {
-            Self::NoFeatureApi | Self::NoNetlink | Self::NoPrivilege | Self::NoBpf => Status::Missing,
+            Self::NoFeatureApi
+            | Self::NoNetlink
+            | Self::NoPrivilege
+            | Self::NoBpf
+            | Self::NoProbes
+            | Self::NoTracefs => Status::Missing,
             _ => Status::Error,
         }
     }

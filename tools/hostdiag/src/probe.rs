@@ -9,7 +9,11 @@ use libbpf_rs::PrintLevel;
 use crate::fail::{Code, Failure};
 use crate::kernel::caps::{Capabilities, Capability};
 
+pub mod attach;
+pub mod discover;
 pub mod doctor;
+pub mod pattern;
+pub mod plan;
 pub mod vlan_features;
 
 /// The kernel's own types: without this file nothing of ours loads.

@@ -26,11 +26,26 @@ mod skel {
 
 /// Loads and attaches the program of this mechanism and detaches it again.
 pub fn attempt(mechanism: Mechanism) -> Attempt {
-    let (result, _) = quietly(|| attach(mechanism.program()));
+    let Some(program) = program(mechanism) else { return Attempt::NotTried("no program for it".into()) };
+    let (result, _) = quietly(|| attach(program));
     match result {
         Ok(()) => Attempt::Works,
         Err(error) => Attempt::Refused(reason(&format!("{error:#}")).into()),
     }
+}
+
+/// The program in bpf/doctor.bpf.c; absent where nothing needs to be tried.
+fn program(mechanism: Mechanism) -> Option<&'static str> {
+    Some(match mechanism {
+        Mechanism::Fentry => "fentry",
+        Mechanism::Kprobe => "kprobe",
+        Mechanism::KprobeMulti => "kprobe_multi",
+        Mechanism::KprobeSession => "kprobe_session",
+        Mechanism::Tracepoint => "tracepoint",
+        Mechanism::RawTracepoint => "raw_tracepoint",
+        Mechanism::Iterator => "iter_task",
+        Mechanism::Uprobe => return None,
+    })
 }
 
 /// The error without the number, and without what was attempted where the kernel
