@@ -334,6 +334,19 @@ impl Drop for Counters {
     }
 }
 
+/// Waits until every program that was running has ended: programs run where the
+/// kernel may not be preempted, and this waits until each CPU was elsewhere
+/// (membarrier(2), MEMBARRIER_CMD_GLOBAL).
+pub fn programs_have_ended() {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: the arguments are numbers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result < 0 {
+        // Refused where CPUs are isolated (nohz_full). A program takes microseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 /// Seconds east of UTC at this moment, by the time zone of this process.
 pub fn utc_offset(seconds: i64) -> i32 {
     let mut local = std::mem::MaybeUninit::<libc::tm>::zeroed();

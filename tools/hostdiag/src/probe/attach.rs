@@ -68,6 +68,8 @@ pub struct Attached {
     links: Vec<OwnedFd>,
     /// Perf events under links.
     events: Vec<OwnedFd>,
+    /// The program of many functions is attached.
+    many: bool,
 }
 
 /// A target that could not be attached, and why.
@@ -94,22 +96,33 @@ pub fn attach(
 }
 
 impl Attached {
+    fn one(program: OwnedFd, link: OwnedFd, event: Option<OwnedFd>) -> Self {
+        Self { programs: vec![program], links: vec![link], events: event.into_iter().collect(), many: false }
+    }
+
     /// Takes over what others hold.
     pub fn extend(&mut self, other: Self) {
         let mut other = other;
         self.programs.append(&mut other.programs);
         self.links.append(&mut other.links);
         self.events.append(&mut other.events);
+        self.many |= other.many;
+    }
+
+    /// Whether this kernel counts what kprobes and tracepoints leave out: the same
+    /// change (about 6.7) brought that and the `missed` of a link.
+    pub fn tells_missed(&self) -> bool {
+        self.links.first().is_some_and(|link| sys::link_tells_missed(link.as_fd()).unwrap_or(false))
     }
 
     /// Calls that the probes missed; absent where the kernel does not tell, or
     /// where there is nothing that could miss one by itself (fentry, tracepoints).
     pub fn missed(&self) -> Option<u64> {
+        if !self.tells_missed() {
+            return None;
+        }
         let mut sum = None;
         for link in &self.links {
-            if !sys::link_tells_missed(link.as_fd()).unwrap_or(false) {
-                continue;
-            }
             let missed = match LinkInfo::from_fd(link.as_fd()).map(|info| info.info) {
                 Ok(LinkTypeInfo::KprobeMulti(info)) => info.missed,
                 Ok(LinkTypeInfo::PerfEvent(info)) => match info.event_type {
@@ -126,6 +139,11 @@ impl Attached {
     /// The copies that were loaded.
     pub fn programs(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.programs.iter().map(AsFd::as_fd)
+    }
+
+    /// Whether the program of many functions is attached.
+    pub fn many(&self) -> bool {
+        self.many
     }
 
     /// How many descriptors are to be closed.
@@ -179,7 +197,10 @@ fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, 
     let mut open = vec![targets];
     while let Some(mut part) = open.pop() {
         match attach_list(program, &part) {
-            Ok(link) => attached.links.push(link),
+            Ok(link) => {
+                attached.links.push(link);
+                attached.many = true;
+            }
             // Not a matter of this or that function.
             Err(error) if is_general(&error) => return Err(error),
             Err(error) => match part.len() {
@@ -249,7 +270,7 @@ fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) ->
         (Place::Function { btf: Some(function), .. }, Mechanism::Fentry) => {
             let copy = load(Copied::Fentry(*function))?;
             let link = sys::attach_tracing(copy.as_fd())?;
-            return Ok(Attached { programs: vec![copy], links: vec![link], events: Vec::new() });
+            return Ok(Attached::one(copy, link, None));
         }
         (Place::Function { address: Some(address), .. }, Mechanism::Kprobe) => {
             (load(Copied::Kprobe)?, sys::Place::Kprobe { pmu, address: *address })
@@ -262,8 +283,8 @@ fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) ->
     };
     let event = sys::open_event(place)?;
     Ok(match sys::attach_event(copy.as_fd(), event.as_fd())? {
-        Some(link) => Attached { programs: vec![copy], links: vec![link], events: vec![event] },
-        None => Attached { programs: vec![copy], links: vec![event], events: Vec::new() },
+        Some(link) => Attached::one(copy, link, Some(event)),
+        None => Attached::one(copy, event, None),
     })
 }
 

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
 use self::skel::DoctorSkelBuilder;
-use super::quietly;
+use super::{quietly, reason};
 use crate::kernel::facts::{Attempt, Mechanism};
 
 #[allow(
@@ -48,13 +48,6 @@ fn program(mechanism: Mechanism) -> Option<&'static str> {
     })
 }
 
-/// The error without the number, and without what was attempted where the kernel
-/// gave a reason: `failed to attach BPF program: Operation not supported (os error 95)`.
-fn reason(error: &str) -> &str {
-    let text = error.split(" (os error").next().unwrap_or(error);
-    text.rsplit(": ").next().unwrap_or(text)
-}
-
 fn attach(program: &str) -> libbpf_rs::Result<()> {
     let mut storage = MaybeUninit::uninit();
     let mut open = DoctorSkelBuilder::default().open(&mut storage)?;
@@ -66,16 +59,4 @@ fn attach(program: &str) -> libbpf_rs::Result<()> {
     let found = skel.object().progs_mut().find(|loaded| loaded.name() == program);
     // Dropping the link detaches it.
     found.map_or(Ok(()), |program| program.attach().map(drop))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reason;
-
-    #[test]
-    fn the_kernels_reason_is_kept() {
-        let error = "failed to attach BPF program: Operation not supported (os error 95)";
-        assert_eq!(reason(error), "Operation not supported");
-        assert_eq!(reason("no such program"), "no such program");
-    }
 }

@@ -29,6 +29,14 @@ pub enum Payload {
     Counts(Vec<(u32, u64)>),
 }
 
+impl Payload {
+    /// How many events were counted.
+    pub fn events(&self) -> u64 {
+        let Self::Counts(counts) = self;
+        counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+}
+
 impl Window {
     /// Milliseconds from its start to its end.
     pub fn length_ms(&self) -> u64 {
@@ -195,8 +203,7 @@ mod tests {
     }
 
     fn sum(window: &Window) -> u64 {
-        let Payload::Counts(counts) = &window.payload;
-        counts.iter().map(|(_, count)| count).sum()
+        window.payload.events()
     }
 
     #[test]
