@@ -141,11 +141,12 @@ pub fn attach_kprobe_multi(
         cookies: cookies.as_ptr(),
         ..Default::default()
     };
-    let options = libbpf_sys::bpf_link_create_opts {
+    let mut options = libbpf_sys::bpf_link_create_opts {
         sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
-        __bindgen_anon_1: libbpf_sys::bpf_link_create_opts__bindgen_ty_1 { kprobe_multi: functions },
         ..Default::default()
     };
+    // Not as a literal: libbpf wants the rest of the union to be 0.
+    options.__bindgen_anon_1.kprobe_multi = functions;
     // SAFETY: the kernel reads `cnt` addresses and as many cookies.
     let result = unsafe {
         libbpf_sys::bpf_link_create(

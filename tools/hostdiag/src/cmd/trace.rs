@@ -193,11 +193,14 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The result cannot be printed or kept.
     pub fn run(mut self, head: Head, (stop, watch): (&Stop, &Watch), tool: &mut dyn Tool) -> Result<Status> {
-        output::say(&words::tracing(&head));
+        let tracing = words::tracing(&head);
         *self.trace()? = Trace { head, ..Trace::default() };
         let cost = Cost::new(self.args.max_overhead.saturating_mul(10_000).into(), self.args.bpf_stats);
         (self.recording.started_ms, self.clock) = (from::now_ms(), Instant::now());
         let schedule = self.args.schedule();
+        tool.gate(true);
+        // Only now: who reads this may rely on every call being counted.
+        output::say(&tracing);
         let finished = run::run(tool, schedule, (stop, watch), cost, &mut |window| self.window(window))?;
         let trace = self.trace()?;
         (trace.accounting, trace.overhead) = (Some(finished.accounting), finished.overhead);
