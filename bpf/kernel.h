@@ -19,6 +19,14 @@ typedef __u32 __wsum;
 
 #define NULL ((void *)0)
 
+// include/uapi/linux/bpf.h: types of maps and their flags.
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_CGROUP_ARRAY = 8,
+	BPF_F_MMAPABLE = 1 << 10,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct list_head {

@@ -5,6 +5,7 @@ mod fix_apart;
 mod fix_facts;
 mod fix_host;
 mod fix_undone;
+mod funccount;
 #[path = "../../live/journal.rs"]
 mod journal;
 mod killed;

@@ -32,6 +32,8 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 #[allow(missing_docs, reason = "each is described by its arguments, where clap reads it")]
 pub enum Command {
     Offload(Box<cmd::offload::Args>),
+    Funccount(Box<cmd::funccount::Args>),
+    Report(cmd::report::Args),
     Doctor(cmd::doctor::Args),
     Explain(cmd::explain::Args),
     Man(cmd::man::Args),
@@ -55,6 +57,8 @@ fn run(cli: Cli) -> Result<Status> {
     match cli.command {
         None => cmd::symptoms::run(),
         Some(Command::Offload(args)) => cmd::offload::run(&args, look),
+        Some(Command::Funccount(args)) => cmd::funccount::run(&args, look),
+        Some(Command::Report(args)) => cmd::report::run(&args, look),
         Some(Command::Doctor(args)) => cmd::doctor::run(&args, look),
         Some(Command::Explain(args)) => cmd::explain::run(&args),
         Some(Command::Man(args)) => cmd::man::run(&args),

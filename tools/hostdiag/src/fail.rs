@@ -58,19 +58,33 @@ pub enum Code {
     NoJournal,
     /// No run of that id, or none at all, that could be undone.
     NoSuchRun,
+    /// A pattern of functions that cannot be read.
+    BadPattern,
+    /// No function of that name, in the kernel or in a program.
+    NoSuchFunction,
+    /// The kernel has the function, but none may trace it.
+    NotTraceable,
+    /// A pattern that describes no function or event.
+    NoMatch,
+    /// No process or thread of that number.
+    NoSuchProcess,
     /// No library and no program of that name or path.
     NoSuchProgram,
-    /// No process of that ID.
-    NoSuchProcess,
     /// A file has no symbols: it was stripped, or is no ELF file.
     NoSymbols,
-    /// No function matches, or none that can be probed.
-    NoSuchFunction,
+    /// No cgroup at that path, or one of version 1.
+    NoSuchCgroup,
+    /// More functions than are attached one by one without `--yes`.
+    TooManyFunctions,
+    /// The kernel refuses every way to attach to its functions.
+    NoProbes,
+    /// tracefs, which has the numbers of tracepoints, is not mounted or cannot be read.
+    NoTracefs,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 27] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -87,10 +101,17 @@ impl Code {
         Self::BadJournal,
         Self::NoJournal,
         Self::NoSuchRun,
-        Self::NoSuchProgram,
-        Self::NoSuchProcess,
-        Self::NoSymbols,
+        Self::BadPattern,
         Self::NoSuchFunction,
+        Self::NotTraceable,
+        Self::NoMatch,
+        Self::NoSuchProcess,
+        Self::NoSuchProgram,
+        Self::NoSymbols,
+        Self::NoSuchCgroup,
+        Self::TooManyFunctions,
+        Self::NoProbes,
+        Self::NoTracefs,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -112,17 +133,29 @@ impl Code {
             Self::BadJournal => "bad-journal",
             Self::NoJournal => "no-journal",
             Self::NoSuchRun => "no-such-run",
-            Self::NoSuchProgram => "no-such-program",
-            Self::NoSuchProcess => "no-such-process",
-            Self::NoSymbols => "no-symbols",
+            Self::BadPattern => "bad-pattern",
             Self::NoSuchFunction => "no-such-function",
+            Self::NotTraceable => "not-traceable",
+            Self::NoMatch => "no-match",
+            Self::NoSuchProcess => "no-such-process",
+            Self::NoSuchProgram => "no-such-program",
+            Self::NoSymbols => "no-symbols",
+            Self::NoSuchCgroup => "no-such-cgroup",
+            Self::TooManyFunctions => "too-many-functions",
+            Self::NoProbes => "no-probes",
+            Self::NoTracefs => "no-tracefs",
         }
     }
 
     /// The exit status that goes with it.
     pub fn status(self) -> Status {
         match self {
-            Self::NoFeatureApi | Self::NoNetlink | Self::NoPrivilege | Self::NoBpf => Status::Missing,
+            Self::NoFeatureApi
+            | Self::NoNetlink
+            | Self::NoPrivilege
+            | Self::NoBpf
+            | Self::NoProbes
+            | Self::NoTracefs => Status::Missing,
             _ => Status::Error,
         }
     }

@@ -7,3 +7,5 @@ pub mod facts;
 mod gather;
 pub mod leftovers;
 pub mod plan;
+
+pub use gather::{foreign_programs, tracefs};

@@ -75,6 +75,12 @@ pub fn write(result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Resul
     out.flush()
 }
 
+/// A line that is no result, to stderr.
+pub fn say(text: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(io::stderr(), "{}", hostdiag_report::page::harmless(text));
+}
+
 /// A warning, which is no result, to stderr.
 pub fn warn(text: &str) {
     // Nobody is left to tell when stderr is closed.

@@ -4,12 +4,23 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use hostdiag_model::trace::Mechanism;
 use libbpf_rs::PrintLevel;
 
 use crate::fail::{Code, Failure};
 use crate::kernel::caps::{Capabilities, Capability};
 
+pub mod attach;
+pub mod discover;
 pub mod doctor;
+pub mod events;
+pub mod filter;
+pub mod funccount;
+pub mod pattern;
+pub mod plan;
+pub mod process;
+pub mod run;
+pub mod targets;
 pub mod user;
 pub mod vlan_features;
 
@@ -57,4 +68,36 @@ pub(crate) fn refused(what: &str, error: &libbpf_rs::Error, warnings: &[String])
         message.push_str(warning);
     }
     Failure::new(Code::NoBpf, message).hint("hostdiag doctor tells what this kernel allows")
+}
+
+/// The error without the number, and without what was attempted where the kernel
+/// gave a reason: `failed to attach BPF program: Operation not supported (os error 95)`.
+pub(crate) fn reason(error: &str) -> &str {
+    let text = error.split(" (os error").next().unwrap_or(error);
+    text.rsplit(": ").next().unwrap_or(text)
+}
+
+/// Nothing could be attached in this way, the last that there was.
+pub(crate) fn not_attached(mechanism: Mechanism, error: &std::io::Error) -> Failure {
+    let why = reason(&error.to_string()).to_owned();
+    let way = mechanism.as_str();
+    if matches!(mechanism, Mechanism::Tracepoint | Mechanism::Uprobe) {
+        return Failure::new(Code::NoBpf, format!("the kernel refused {way}: {why}"))
+            .hint("hostdiag doctor tells what this kernel allows");
+    }
+    let message = format!("no function of the kernel could be attached ({way}: {why})");
+    Failure::new(Code::NoProbes, message)
+        .hint("tracepoints (t:category:event) still work; hostdiag doctor tells what else, and what it takes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn the_kernels_reason_is_kept() {
+        let error = "failed to attach BPF program: Operation not supported (os error 95)";
+        assert_eq!(reason(error), "Operation not supported");
+        assert_eq!(reason("no such program"), "no such program");
+    }
 }

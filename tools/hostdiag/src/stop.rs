@@ -51,6 +51,14 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// Waits that long, or until another signal comes; whether one has.
+    pub fn again(&self, time: Duration) -> bool {
+        self.requested.store(false, Ordering::Relaxed);
+        self.wait(time)
+    }
+}
+
 impl Drop for Stop {
     fn drop(&mut self) {
         // A signal that came late ends the program as it always does.
@@ -71,5 +79,8 @@ mod tests {
         pthread_kill(pthread_self(), Signal::SIGTERM).unwrap();
         assert!(stop.wait(Duration::from_secs(60)));
         assert!(stop.requested());
+        assert!(!stop.again(Duration::ZERO));
+        pthread_kill(pthread_self(), Signal::SIGINT).unwrap();
+        assert!(stop.again(Duration::ZERO));
     }
 }

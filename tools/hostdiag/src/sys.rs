@@ -1,11 +1,17 @@
 //! The only hand-written unsafe code: system calls that no library wraps.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::mem::offset_of;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use libbpf_rs::libbpf_sys;
 use nix::libc;
+use nix::sys::mman::{MapFlags, ProtFlags};
 
 /// The cookie of the calling thread's network namespace: unlike the number of
 /// its file, which a later namespace can have, it is given once from boot to
@@ -49,4 +55,326 @@ pub fn ethtool(socket: &OwnedFd, device: &str, request: &mut [u8]) -> io::Result
     // that they put into the request.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw const ifreq) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The descriptor that a system call returned, ours from now on.
+fn owned(result: RawFd) -> io::Result<OwnedFd> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just opened it for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
+}
+
+/// The types of program that copies of one are loaded as, with what the kernel
+/// wants to know of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// Attached to the entry of one function of the kernel, by its id in the
+    /// kernel's BTF.
+    Fentry(u32),
+    /// Attached to a kprobe or uprobe.
+    Kprobe,
+    /// Attached to a tracepoint.
+    Tracepoint,
+}
+
+/// Loads a program from instructions that libbpf has already relocated.
+///
+/// # Errors
+/// Those of `BPF_PROG_LOAD`: `EPERM` without privilege or under lockdown,
+/// `EINVAL` and `ENOTSUPP` where the function cannot be had.
+pub fn load_program(
+    name: &CStr,
+    copied: Copied,
+    instructions: &[libbpf_sys::bpf_insn],
+) -> io::Result<OwnedFd> {
+    let mut options = libbpf_sys::bpf_prog_load_opts {
+        sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as libbpf_sys::size_t,
+        attempts: 5,
+        ..Default::default()
+    };
+    let kind = match copied {
+        Copied::Fentry(function) => {
+            options.expected_attach_type = libbpf_sys::BPF_TRACE_FENTRY;
+            options.attach_btf_id = function;
+            libbpf_sys::BPF_PROG_TYPE_TRACING
+        }
+        Copied::Kprobe => libbpf_sys::BPF_PROG_TYPE_KPROBE,
+        Copied::Tracepoint => libbpf_sys::BPF_PROG_TYPE_TRACEPOINT,
+    };
+    let (code, count) = (instructions.as_ptr(), instructions.len() as libbpf_sys::size_t);
+    let license = c"Dual BSD/GPL".as_ptr();
+    // SAFETY: libbpf reads the two texts, `count` instructions and the options,
+    // all of which outlive the call.
+    let result =
+        unsafe { libbpf_sys::bpf_prog_load(kind, name.as_ptr(), license, code, count, &raw mut options) };
+    owned(result)
+}
+
+/// Attaches a program that was loaded for one function (`Copied::Fentry`).
+///
+/// # Errors
+/// `EBUSY` where something else has the function's entry, `E2BIG` behind 38 others.
+pub fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: without a name nothing is read.
+    let result = unsafe { libbpf_sys::bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) };
+    owned(result)
+}
+
+/// Attaches a kprobe.multi program to all these functions, each with its cookie.
+///
+/// # Errors
+/// `EOPNOTSUPP` or `EINVAL` without CONFIG_FPROBE; otherwise one function of them
+/// cannot be had, and none is attached.
+pub fn attach_kprobe_multi(
+    program: BorrowedFd<'_>,
+    addresses: &[u64],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    if addresses.len() != cookies.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let functions = libbpf_sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_2 {
+        cnt: u32::try_from(addresses.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+        addrs: addresses.as_ptr(),
+        cookies: cookies.as_ptr(),
+        ..Default::default()
+    };
+    let mut options = libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    };
+    // Not as a literal: libbpf wants the rest of the union to be 0.
+    options.__bindgen_anon_1.kprobe_multi = functions;
+    // SAFETY: the kernel reads `cnt` addresses and as many cookies.
+    let result = unsafe {
+        libbpf_sys::bpf_link_create(
+            program.as_raw_fd(),
+            0,
+            libbpf_sys::BPF_TRACE_KPROBE_MULTI,
+            &raw const options,
+        )
+    };
+    owned(result)
+}
+
+/// `struct perf_event_attr` as far as `config2` (PERF_ATTR_SIZE_VER1,
+/// include/uapi/linux/perf_event.h).
+#[repr(C)]
+#[derive(Default)]
+struct PerfEvent {
+    kind: u32,
+    size: u32,
+    config: u64,
+    /// Period, sample and read format, flags, wake-up: nothing is sampled.
+    unused: [u64; 4],
+    unused_breakpoint: [u32; 2],
+    config1: u64,
+    config2: u64,
+}
+
+/// What a perf event is opened on.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// The kernel function at this address; the type is that of the PMU `kprobe`.
+    Kprobe {
+        /// Number in /sys/bus/event_source/devices/kprobe/type.
+        pmu: u32,
+        /// Address of the function's first instruction.
+        address: u64,
+    },
+    /// An offset into a program or library.
+    Uprobe {
+        /// Number in /sys/bus/event_source/devices/uprobe/type.
+        pmu: u32,
+        /// The file.
+        path: &'a CStr,
+        /// Byte of the file.
+        offset: u64,
+    },
+    /// The tracepoint of this number (`id` in tracefs).
+    Tracepoint(u64),
+}
+
+/// Opens a perf event for a program to be attached to: of every task, on every
+/// CPU, whatever CPU it names.
+///
+/// # Errors
+/// `EINVAL` and `EILSEQ` where the kernel allows no probe, `EPERM` without
+/// privilege, `ENOENT` where the PMU is not there.
+pub fn open_event(place: Place<'_>) -> io::Result<OwnedFd> {
+    const TRACEPOINT: u32 = 2;
+    let mut event = PerfEvent { size: size_of::<PerfEvent>() as u32, ..PerfEvent::default() };
+    match place {
+        Place::Kprobe { pmu, address } => (event.kind, event.config2) = (pmu, address),
+        Place::Uprobe { pmu, path, offset } => {
+            (event.kind, event.config1, event.config2) = (pmu, path.as_ptr().addr() as u64, offset);
+        }
+        Place::Tracepoint(id) => (event.kind, event.config) = (TRACEPOINT, id),
+    }
+    let (every_task, first_cpu, no_group, cloexec) = (-1, 0, -1, 8);
+    // SAFETY: the kernel reads the event, as many bytes as its `size` says, and
+    // the path that it points to, which outlives the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_perf_event_open, &raw const event, every_task, first_cpu, no_group, cloexec)
+    };
+    owned(RawFd::try_from(result).unwrap_or(-1))
+}
+
+/// Attaches a program to a perf event: by a link (Linux 5.15), which can tell
+/// what it missed, else for as long as the event is open.
+///
+/// # Errors
+/// `EINVAL` for a program of another type.
+pub fn attach_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    const SET_PROGRAM: libc::c_ulong = 0x4004_2408; // PERF_EVENT_IOC_SET_BPF
+    let kind = libbpf_sys::BPF_PERF_EVENT;
+    // SAFETY: libbpf takes no options for the defaults.
+    let link = unsafe {
+        libbpf_sys::bpf_link_create(program.as_raw_fd(), event.as_raw_fd(), kind, std::ptr::null())
+    };
+    if let Ok(link) = owned(link) {
+        return Ok(Some(link));
+    }
+    // SAFETY: the argument is a number.
+    let result = unsafe { libc::ioctl(event.as_raw_fd(), SET_PROGRAM, program.as_raw_fd()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(None) }
+}
+
+/// What the kernel tells of a loaded program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramUse {
+    /// Nanoseconds in it while BPF statistics were on.
+    pub run_time_ns: u64,
+    /// How often it ran then.
+    pub runs: u64,
+    /// How often it was left out because the CPU was in it already; absent before
+    /// Linux 5.12.
+    pub recursion_missed: Option<u64>,
+}
+
+/// Asks the kernel about a program (`struct bpf_prog_info`).
+///
+/// # Errors
+/// None with a descriptor of a program.
+pub fn program_use(program: BorrowedFd<'_>) -> io::Result<ProgramUse> {
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut length = size_of_val(&info) as u32;
+    let (to, length_to) = ((&raw mut info).cast(), &raw mut length);
+    // SAFETY: the kernel writes at most `length` bytes, as many as `info` has.
+    let result = unsafe { libbpf_sys::bpf_obj_get_info_by_fd(program.as_raw_fd(), to, length_to) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // The length that comes back is what this kernel knows of.
+    let known = offset_of!(libbpf_sys::bpf_prog_info, recursion_misses) + size_of::<u64>();
+    Ok(ProgramUse {
+        run_time_ns: info.run_time_ns,
+        runs: info.run_cnt,
+        recursion_missed: (length as usize >= known).then_some(info.recursion_misses),
+    })
+}
+
+/// Whether this kernel tells how many calls a link missed: `struct bpf_link_info`
+/// got that for kprobes and kprobe.multi alike, about Linux 6.7.
+///
+/// # Errors
+/// None with a descriptor of a link.
+pub fn link_tells_missed(link: BorrowedFd<'_>) -> io::Result<bool> {
+    // Type, id, program; type of the event; name, its length, offset, address,
+    // missed (include/uapi/linux/bpf.h).
+    const KNOWN: u32 = 16 + 8 + 8 + 4 + 4 + 8 + 8;
+    let mut info = libbpf_sys::bpf_link_info::default();
+    let mut length = size_of_val(&info) as u32;
+    let (to, length_to) = ((&raw mut info).cast(), &raw mut length);
+    // SAFETY: as above.
+    let result = unsafe { libbpf_sys::bpf_obj_get_info_by_fd(link.as_raw_fd(), to, length_to) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(length >= KNOWN) }
+}
+
+/// The counters of a BPF array map of `u64` with BPF_F_MMAPABLE: memory that
+/// programs write while we read.
+pub struct Counters {
+    first: NonNull<AtomicU64>,
+    count: usize,
+    length: NonZeroUsize,
+}
+
+impl Counters {
+    /// Maps the first `count` counters.
+    ///
+    /// # Errors
+    /// `EINVAL` and `ENOTSUPP` for a map without the flag or shorter than that.
+    pub fn map(map: impl AsFd, count: usize) -> io::Result<Self> {
+        let bytes = count.max(1).checked_mul(size_of::<u64>()).and_then(NonZeroUsize::new);
+        let length = bytes.ok_or(io::ErrorKind::InvalidInput)?;
+        let (protection, flags) = (ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
+        // SAFETY: a mapping where the kernel chooses touches no memory of ours.
+        let first = unsafe { nix::sys::mman::mmap(None, length, protection, flags, map, 0) }?;
+        Ok(Self { first: first.cast(), count, length })
+    }
+
+    /// One counter; 0 behind the end.
+    pub fn get(&self, index: usize) -> u64 {
+        if index >= self.count {
+            return 0;
+        }
+        // SAFETY: within the mapping, as was just seen.
+        let counter = unsafe { self.first.add(index) };
+        // SAFETY: a mapping begins with a page and lives as long as `self`; atomic,
+        // because programs write to it meanwhile.
+        unsafe { counter.as_ref() }.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Counters {
+    fn drop(&mut self) {
+        // SAFETY: nobody has a reference into it any more: `get` hands out none.
+        let _ = unsafe { nix::sys::mman::munmap(self.first.cast(), self.length.get()) };
+    }
+}
+
+/// Waits until every program that was running has ended: programs run where the
+/// kernel may not be preempted, and this waits until each CPU was elsewhere
+/// (membarrier(2), MEMBARRIER_CMD_GLOBAL).
+pub fn programs_have_ended() {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: the arguments are numbers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result < 0 {
+        // Refused where CPUs are isolated (nohz_full). A program takes microseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// Seconds east of UTC at this moment, by the time zone of this process.
+pub fn utc_offset(seconds: i64) -> i32 {
+    let mut local = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    let to = local.as_mut_ptr();
+    // SAFETY: reads one number and writes one tm.
+    let found = unsafe { libc::localtime_r(&raw const seconds, to) };
+    if found.is_null() {
+        return 0;
+    }
+    // SAFETY: zeroes are a tm, and so is what was written.
+    let local = unsafe { local.assume_init() };
+    i32::try_from(local.tm_gmtoff).unwrap_or(0)
+}
+
+/// Leaves the closing of all descriptors to a child and returns in the parent: a
+/// process that ends waits for each probe to be removed, which can take minutes,
+/// unless someone else still has it.
+///
+/// # Errors
+/// Those of `fork`: there is no memory, or no more processes are allowed.
+pub fn close_behind() -> io::Result<()> {
+    // SAFETY: the child makes no call but the one that ends it.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { .. } => Ok(()),
+        nix::unistd::ForkResult::Child => {
+            // SAFETY: ends the child; nothing of the parent's is run.
+            unsafe { libc::_exit(0) }
+        }
+    }
 }

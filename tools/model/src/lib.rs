@@ -18,6 +18,7 @@ pub mod plan;
 pub mod recording;
 pub mod stack;
 pub mod time;
+pub mod trace;
 
 pub use audit::Audit;
 pub use doctor::{Check, CheckState, Doctor};
@@ -25,3 +26,4 @@ pub use features::{FeatureName, FeatureState, Features};
 pub use host::Host;
 pub use offload::{Device, Link, Namespace, OffloadData};
 pub use recording::{Data, Recording};
+pub use trace::Trace;

@@ -17,6 +17,17 @@
 //! {"type":"history","entries":[…]}
 //! ```
 //!
+//! or the lines of a tracing tool (`trace.rs`): the first, any number of windows,
+//! and, unless the run was cut off, the accounting.
+//!
+//! ```text
+//! {"type":"trace","asked":{"patterns":["mod_timer"]},"attach":[{"mechanism":"fentry","reason":"few",
+//!  "functions":[{"name":"mod_timer"}]}]}
+//! {"type":"window","start_ms":0,"end_ms":1000,"counts":[[0,855]]}
+//! {"type":"accounting","ended":"signal","entries":855,"recursion_missed":0}
+//! {"type":"overhead","run_time_ns":45315,"runs":855,"over_ms":1000,"cpus":4}
+//! ```
+//!
 //! * `changed`: whether features are other than before; made when written, not
 //!   read.
 //! * The header comes first. A schema or version that is not known is an error
@@ -36,6 +47,7 @@ use crate::history::History;
 use crate::host::Host;
 use crate::offload::OffloadData;
 use crate::plan::{Fix, Undo};
+use crate::trace::{Accounting, Head, Overhead, Trace, Window};
 
 /// Name of the schema.
 pub const SCHEMA: &str = "hostdiag.recording";
@@ -76,6 +88,8 @@ pub enum Data {
     Undo(Undo),
     /// `hostdiag offload --history`.
     History(History),
+    /// `hostdiag funccount` and the other tracing tools.
+    Trace(Trace),
 }
 
 impl Data {
@@ -87,6 +101,7 @@ impl Data {
             Self::Fix(_) => "a repair",
             Self::Undo(_) => "an undo",
             Self::History(_) => "the history of repairs",
+            Self::Trace(_) => "a trace",
         }
     }
 }
@@ -149,6 +164,10 @@ enum Line {
     Fix(Fix),
     Undo(Undo),
     History(History),
+    Trace(Head),
+    Window(Window),
+    Accounting(Accounting),
+    Overhead(Overhead),
     Loss(Loss),
     End { elapsed_ms: u64, lines: u64, crc32: String },
 }
@@ -179,6 +198,7 @@ impl Recording {
                 lines.write(&Tagged { kind: "undo", inner })?;
             }
             Data::History(history) => lines.write(&Tagged { kind: "history", inner: history })?,
+            Data::Trace(trace) => lines.write_trace(trace)?,
         }
         for loss in &self.loss {
             lines.write(&Tagged { kind: "loss", inner: loss })?;
@@ -232,6 +252,20 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    fn write_trace(&mut self, trace: &Trace) -> io::Result<()> {
+        self.write(&Tagged { kind: "trace", inner: &trace.head })?;
+        for window in trace.windows.iter() {
+            self.write(&Tagged { kind: "window", inner: window })?;
+        }
+        if let Some(accounting) = &trace.accounting {
+            self.write(&Tagged { kind: "accounting", inner: accounting })?;
+        }
+        if let Some(overhead) = &trace.overhead {
+            self.write(&Tagged { kind: "overhead", inner: overhead })?;
+        }
+        Ok(())
+    }
+
     fn write<T: Serialize>(&mut self, line: &T) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
@@ -330,6 +364,17 @@ impl Parts {
             Line::Fix(fix) => return self.add_data(Data::Fix(fix)),
             Line::Undo(undo) => return self.add_data(Data::Undo(undo)),
             Line::History(history) => return self.add_data(Data::History(history)),
+            Line::Trace(head) => return self.add_data(Data::Trace(Trace { head, ..Trace::default() })),
+            Line::Window(window) => {
+                let trace = self.trace("window")?;
+                let before_ms = trace.windows.iter().last().map_or(0, |window| window.end_ms);
+                window.check(before_ms, trace.head.functions().count())?;
+                trace.windows.push(window);
+            }
+            Line::Accounting(accounting) => {
+                once(&mut self.trace("accounting")?.accounting, accounting, "accounting")?;
+            }
+            Line::Overhead(overhead) => once(&mut self.trace("overhead")?.overhead, overhead, "overhead")?,
             Line::Audit(_) if self.audit.is_some() => return Err("a second audit record".into()),
             Line::Audit(audit) => self.audit = Some(audit),
             Line::Loss(loss) => self.loss.push(loss),
@@ -345,6 +390,15 @@ impl Parts {
         }
     }
 
+    /// The trace that a line belongs to.
+    fn trace(&mut self, line: &str) -> Result<&mut Trace, String> {
+        match &mut self.data {
+            Some(Data::Trace(trace)) => Ok(trace),
+            Some(other) => Err(format!("a record {line:?} behind {}", other.name())),
+            None => Err(format!("a record {line:?} before its trace")),
+        }
+    }
+
     fn finish(self) -> Result<Recording, String> {
         let Line::Header { tool, command, host, started_ms, .. } = self.header else {
             return Err("the first line is no header".into());
@@ -356,6 +410,14 @@ impl Parts {
             (other, Some(_)) => return Err(format!("an audit record behind {}", other.name())),
         }
         Ok(Recording { tool, command, host, started_ms, elapsed_ms: self.elapsed_ms, loss: self.loss, data })
+    }
+}
+
+/// Fills what may be given once.
+fn once<T>(place: &mut Option<T>, value: T, line: &str) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("a second record {line:?}")),
     }
 }
 

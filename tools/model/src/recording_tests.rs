@@ -3,6 +3,7 @@
 use super::*;
 use crate::features::FeatureState;
 use crate::plan::{Change, Done, Run, Undone};
+use crate::trace::{Attach, Function, MAX_WINDOWS, Mechanism, Payload, Reason};
 
 fn recording() -> Recording {
     Recording {
@@ -14,6 +15,46 @@ fn recording() -> Recording {
         loss: vec![Loss { what: "x".into(), count: 1 }],
         data: Data::Offload(OffloadData::default(), Audit::default()),
     }
+}
+
+fn trace() -> Trace {
+    let functions = vec![Function { name: "mod_timer".into(), ..Function::default() }];
+    let attach = vec![Attach { mechanism: Mechanism::Fentry, reason: Reason::Few, functions }];
+    let window = |at| Window { start_ms: at, end_ms: at + 1, payload: Payload::Counts(vec![(0, 7)]) };
+    Trace {
+        head: Head { attach, ..Head::default() },
+        // More than are kept, so that neighbours have merged.
+        windows: (0..2 * MAX_WINDOWS as u64).map(window).collect(),
+        accounting: Some(Accounting { entries: Some(7), ..Accounting::default() }),
+        overhead: Some(Overhead::default()),
+    }
+}
+
+#[test]
+fn windows_that_cannot_be_are_refused() {
+    let with = |window: &str| {
+        let mut bytes = Vec::new();
+        let data = Data::Trace(Trace { accounting: None, overhead: None, ..trace() });
+        Recording { data, elapsed_ms: None, loss: Vec::new(), ..recording() }.write(&mut bytes).unwrap();
+        bytes.extend(window.as_bytes());
+        Recording::read(&mut &bytes[..]).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(with(r#"{"type":"window","start_ms":1200,"end_ms":1201,"counts":[[0,1]]}"#), Ok(()));
+    for (window, problem) in [
+        (r#""start_ms":1200,"end_ms":1201,"counts":[[1,1]]"#, "a function that was not attached"),
+        (r#""start_ms":1200,"end_ms":1201,"counts":[[0,1],[0,1]]"#, "a function that was not attached"),
+        (r#""start_ms":1199,"end_ms":1201,"counts":[]"#, "at the wrong time"),
+        (r#""start_ms":1201,"end_ms":1200,"counts":[]"#, "at the wrong time"),
+        (r#""start_ms":1200,"end_ms":18446744073709551615,"counts":[]"#, "at the wrong time"),
+    ] {
+        let found = with(&format!("{{\"type\":\"window\",{window}}}\n")).unwrap_err();
+        assert!(found.contains(problem), "{window}: {found}");
+    }
+    let mut bytes = bytes();
+    let end = bytes.windows(13).position(|part| part == br#"{"type":"end""#).unwrap();
+    bytes.truncate(end);
+    bytes.extend(br#"{"type":"window","start_ms":0,"end_ms":1,"counts":[]}"#);
+    assert!(error(&bytes).contains("behind an audit"));
 }
 
 fn bytes() -> Vec<u8> {
@@ -46,6 +87,7 @@ fn every_kind_of_data_is_read_as_it_was_written() {
         Data::Fix(Fix { run: Some(run.clone()), ..Fix::default() }),
         Data::Undo(Undo { runs: run.recovered, problems: Vec::new() }),
         Data::History(History::default()),
+        Data::Trace(trace()),
     ];
     for data in all {
         let recording = Recording { data, ..recording() };

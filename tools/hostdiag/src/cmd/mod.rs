@@ -3,6 +3,9 @@
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+pub mod funccount;
 pub mod man;
 pub mod offload;
+pub mod report;
 pub mod symptoms;
+pub mod trace;

@@ -3,66 +3,20 @@
 use std::collections::BTreeMap;
 
 use hostdiag_model::Host;
+pub use hostdiag_model::trace::Mechanism;
 
 use super::caps::Capabilities;
 
-/// A way for a program to get at a kernel function or event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mechanism {
-    /// Entry and return of one function, through a trampoline.
-    Fentry,
-    /// One function by a breakpoint or ftrace.
-    Kprobe,
-    /// Many functions in one go, CONFIG_FPROBE.
-    KprobeMulti,
-    /// The same with entry and return in one program, Linux 6.10.
-    KprobeSession,
-    /// Events that the kernel declares.
-    Tracepoint,
-    /// The same with raw arguments.
-    RawTracepoint,
-    /// Walks over kernel objects, Linux 5.8.
-    Iterator,
-}
-
-impl Mechanism {
-    /// All of them, in the order in which they are printed.
-    pub const ALL: [Self; 7] = [
-        Self::Fentry,
-        Self::Kprobe,
-        Self::KprobeMulti,
-        Self::KprobeSession,
-        Self::Tracepoint,
-        Self::RawTracepoint,
-        Self::Iterator,
-    ];
-
-    /// The name that doctor prints.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-            Self::KprobeMulti => "kprobe.multi",
-            Self::KprobeSession => "kprobe.session",
-            Self::Tracepoint => "tracepoint",
-            Self::RawTracepoint => "raw-tracepoint",
-            Self::Iterator => "bpf-iterator",
-        }
-    }
-
-    /// Its program in bpf/doctor.bpf.c.
-    pub(crate) fn program(self) -> &'static str {
-        match self {
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-            Self::KprobeMulti => "kprobe_multi",
-            Self::KprobeSession => "kprobe_session",
-            Self::Tracepoint => "tracepoint",
-            Self::RawTracepoint => "raw_tracepoint",
-            Self::Iterator => "iter_task",
-        }
-    }
-}
+/// The ways to attach that are tried, in the order in which they are printed.
+pub const TRIED: [Mechanism; 7] = [
+    Mechanism::Fentry,
+    Mechanism::Kprobe,
+    Mechanism::KprobeMulti,
+    Mechanism::KprobeSession,
+    Mechanism::Tracepoint,
+    Mechanism::RawTracepoint,
+    Mechanism::Iterator,
+];
 
 /// What came of trying something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +118,7 @@ impl Facts {
                 .chain([("dmesg_restrict", 0), ("bpf_stats_enabled", 0)])
                 .collect(),
             pmus: ["cpu", "kprobe", "software", "tracepoint", "uprobe"].map(String::from).to_vec(),
-            attach: Mechanism::ALL.into_iter().map(|mechanism| (mechanism, Attempt::Works)).collect(),
+            attach: TRIED.into_iter().map(|mechanism| (mechanism, Attempt::Works)).collect(),
             types: vec![("program perf_event", Some(true)), ("map ringbuf", Some(true))],
             counts_missed: true,
             counts_recursion: true,

@@ -16,7 +16,7 @@ use libbpf_rs::btf::{
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
 use super::caps::{Capabilities, Capability};
-use super::facts::{Attempt, Facts, Kallsyms, Mechanism};
+use super::facts::{Attempt, Facts, Kallsyms, Mechanism, TRIED};
 use super::leftovers;
 use crate::net::socket::Socket;
 use crate::probe::{doctor, quietly};
@@ -29,8 +29,7 @@ impl Facts {
     /// programs, and removes what killed runs left in tracefs.
     pub fn gather() -> Self {
         let caps = Capabilities::of_this_thread();
-        let tracefs = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].map(Path::new);
-        let tracefs = tracefs.into_iter().find(|path| path.join("events").exists()).unwrap_or(tracefs[0]);
+        let tracefs = tracefs();
         let mut left = leftovers::remove_stale_events(tracefs);
         left.extend(leftovers::stale_files(Path::new(RUN)));
         let known = Known::read();
@@ -51,10 +50,7 @@ impl Facts {
                 .map_or(Kallsyms::Unreadable, |f| kallsyms(BufReader::new(f))),
             sysctls: sysctls(),
             pmus: names("/sys/bus/event_source/devices"),
-            attach: Mechanism::ALL
-                .into_iter()
-                .map(|mechanism| (mechanism, attempt(mechanism, caps)))
-                .collect(),
+            attach: TRIED.into_iter().map(|mechanism| (mechanism, attempt(mechanism, caps))).collect(),
             types: types(caps),
             counts_missed: known.missed,
             counts_recursion: known.recursion,
@@ -64,6 +60,12 @@ impl Facts {
             leftovers: left,
         }
     }
+}
+
+/// Where tracefs is mounted, or belongs where it is not.
+pub fn tracefs() -> &'static Path {
+    let places = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].map(Path::new);
+    places.into_iter().find(|path| path.join("events").exists()).unwrap_or(places[0])
 }
 
 /// Whether the kernel knows the generic netlink family `ethtool`.
@@ -213,8 +215,8 @@ fn limits(text: &str) -> BTreeMap<&'static str, Option<u64>> {
 /// Programs in the network's path: XDP, tc, cgroup. include/uapi/linux/bpf.h has
 /// the numbers: sched_cls 3, sched_act 4, xdp 6, cgroup_skb 8, cgroup_sock 9,
 /// sock_ops 13, cgroup_device 15, cgroup_sock_addr 18, cgroup_sysctl 23,
-/// cgroup_sockopt 25.
-fn foreign_programs() -> Option<usize> {
+/// cgroup_sockopt 25. Absent where programs cannot be listed.
+pub fn foreign_programs() -> Option<usize> {
     const TYPES: [u32; 10] = [3, 4, 6, 8, 9, 13, 15, 18, 23, 25];
     let mut count = 0;
     for program in loaded_programs() {

@@ -3,7 +3,7 @@
 use hostdiag_model::{Check, CheckState};
 
 use super::caps::Capability;
-use super::facts::{Attempt, Facts, Kallsyms, Mechanism};
+use super::facts::{Attempt, Facts, Kallsyms, Mechanism, TRIED};
 
 mod accounting;
 
@@ -35,7 +35,7 @@ pub fn plan(facts: &Facts) -> Vec<Check> {
         lockdown(facts),
         functions(facts),
     ]);
-    checks.extend(Mechanism::ALL.map(|mechanism| attach(facts, mechanism)));
+    checks.extend(TRIED.map(|mechanism| attach(facts, mechanism)));
     checks.extend([tracefs(facts), function_list(facts), kallsyms(facts)]);
     checks.extend(accounting::checks(facts));
     checks
@@ -193,6 +193,7 @@ fn remedy(mechanism: Mechanism) -> &'static str {
         }
         Mechanism::Tracepoint | Mechanism::RawTracepoint => "a kernel with CONFIG_BPF_EVENTS=y",
         Mechanism::Iterator => "a kernel of 5.8 or later with CONFIG_DEBUG_INFO_BTF=y",
+        Mechanism::Uprobe => "a kernel with CONFIG_UPROBES=y and CONFIG_UPROBE_EVENTS=y",
     }
 }
 

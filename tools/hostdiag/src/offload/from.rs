@@ -56,17 +56,50 @@ pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
+/// Reads a recording of any command from `path` (`-`: stdin).
+///
+/// # Errors
+/// `bad-input` and `unknown-schema` for what is none, or not of this version.
+pub fn any_recording(path: &Path) -> Result<Recording> {
+    let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
+    let bytes = bytes(path).with_context(|| format!("failed to read {name}"))?;
+    parse(&bytes, &name).map_err(|problem| match problem {
+        Problem::Unknown(failure) => failure.into(),
+        Problem::Bad(problem) => {
+            let hint = "report takes a file written by hostdiag --output, or with --format json";
+            Failure::new(Code::BadInput, format!("{name}: {problem}")).hint(hint).into()
+        }
+    })
+}
+
+/// Why bytes are no recording.
+enum Problem {
+    /// Of another version.
+    Unknown(Failure),
+    /// Something else.
+    Bad(ReadError),
+}
+
+fn parse(bytes: &[u8], name: &str) -> std::result::Result<Recording, Problem> {
+    Recording::read(&mut &bytes[..]).map_err(|error| match &error {
+        ReadError::Unknown { .. } => {
+            let hint = "read it with the hostdiag that wrote it, or record anew";
+            Problem::Unknown(Failure::new(Code::UnknownSchema, format!("{name}: {error}")).hint(hint))
+        }
+        _ => Problem::Bad(error),
+    })
+}
+
 fn recording(bytes: &[u8], name: &str, links: Option<&Path>) -> Result<Recording> {
     if links.is_some() {
         return Err(bad(name, "it is a recording, which has its own links; leave out --links"));
     }
-    let recording = Recording::read(&mut &bytes[..]).map_err(|error| match &error {
-        ReadError::Unknown { .. } => {
-            let hint = "read it with the hostdiag that wrote it, or record anew";
-            Failure::new(Code::UnknownSchema, format!("{name}: {error}")).hint(hint).into()
+    let recording = parse(bytes, name).map_err(|problem| match problem {
+        Problem::Unknown(failure) => failure.into(),
+        Problem::Bad(error @ ReadError::NotARecording) => {
+            bad(name, &format!("{error}, and it is no text of ethtool -k either"))
         }
-        ReadError::NotARecording => bad(name, &format!("{error}, and it is no text of ethtool -k either")),
-        _ => bad(name, &error.to_string()),
+        Problem::Bad(error) => bad(name, &error.to_string()),
     })?;
     match &recording.data {
         Data::Offload(..) => Ok(recording),

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
 use self::skel::DoctorSkelBuilder;
-use super::quietly;
+use super::{quietly, reason};
 use crate::kernel::facts::{Attempt, Mechanism};
 
 #[allow(
@@ -26,18 +26,26 @@ mod skel {
 
 /// Loads and attaches the program of this mechanism and detaches it again.
 pub fn attempt(mechanism: Mechanism) -> Attempt {
-    let (result, _) = quietly(|| attach(mechanism.program()));
+    let Some(program) = program(mechanism) else { return Attempt::NotTried("no program for it".into()) };
+    let (result, _) = quietly(|| attach(program));
     match result {
         Ok(()) => Attempt::Works,
         Err(error) => Attempt::Refused(reason(&format!("{error:#}")).into()),
     }
 }
 
-/// The error without the number, and without what was attempted where the kernel
-/// gave a reason: `failed to attach BPF program: Operation not supported (os error 95)`.
-fn reason(error: &str) -> &str {
-    let text = error.split(" (os error").next().unwrap_or(error);
-    text.rsplit(": ").next().unwrap_or(text)
+/// The program in bpf/doctor.bpf.c; absent where nothing needs to be tried.
+fn program(mechanism: Mechanism) -> Option<&'static str> {
+    Some(match mechanism {
+        Mechanism::Fentry => "fentry",
+        Mechanism::Kprobe => "kprobe",
+        Mechanism::KprobeMulti => "kprobe_multi",
+        Mechanism::KprobeSession => "kprobe_session",
+        Mechanism::Tracepoint => "tracepoint",
+        Mechanism::RawTracepoint => "raw_tracepoint",
+        Mechanism::Iterator => "iter_task",
+        Mechanism::Uprobe => return None,
+    })
 }
 
 fn attach(program: &str) -> libbpf_rs::Result<()> {
@@ -51,16 +59,4 @@ fn attach(program: &str) -> libbpf_rs::Result<()> {
     let found = skel.object().progs_mut().find(|loaded| loaded.name() == program);
     // Dropping the link detaches it.
     found.map_or(Ok(()), |program| program.attach().map(drop))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reason;
-
-    #[test]
-    fn the_kernels_reason_is_kept() {
-        let error = "failed to attach BPF program: Operation not supported (os error 95)";
-        assert_eq!(reason(error), "Operation not supported");
-        assert_eq!(reason("no such program"), "no such program");
-    }
 }

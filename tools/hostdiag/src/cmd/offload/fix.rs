@@ -231,7 +231,7 @@ fn print(args: &Args, look: Look, recording: &Recording) -> Result<()> {
         (Data::Fix(fix), _) => render::text(recording, fix, options),
         (Data::Undo(undo), _) => render::undo::text(recording, undo, options),
         (Data::History(history), _) => render::history::text(recording, history, options),
-        (Data::Offload(..), _) => return Ok(()),
+        (Data::Offload(..) | Data::Trace(_), _) => return Ok(()),
     };
     Ok(output::write(|out| out.write_all(text.as_bytes()))?)
 }

@@ -1,0 +1,110 @@
+//! Results of the tracing tools as text.
+
+use hostdiag_model::time::Utc;
+use hostdiag_model::trace::{Payload, Trace, Window};
+use hostdiag_model::{Recording, harmless::harmless};
+
+pub mod list;
+pub mod words;
+
+mod counts;
+
+/// All blocks of a recording, as they were printed while it was made.
+pub fn text(recording: &Recording, trace: &Trace) -> String {
+    let blocks = trace.windows.by_interval(trace.head.asked.interval_ms);
+    blocks.iter().map(|window| block(recording.started_ms, trace, window)).collect()
+}
+
+/// One block: what was counted in this stretch of time of a run that began so
+/// many milliseconds after 1970.
+pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
+    let mut text = String::from("\n");
+    if trace.head.asked.timestamp {
+        text.push_str(&format!("{:8}\n", clock(started_ms + window.end_ms, trace.head.asked.utc_offset_s)));
+    }
+    match &window.payload {
+        Payload::Counts(counts) => text.push_str(&counts::table(&trace.head, counts, window.length_ms())),
+    }
+    text
+}
+
+/// `15:04:05` in the time zone that is so many seconds east of UTC.
+fn clock(ms: u64, utc_offset_s: i32) -> String {
+    let local = i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(i64::from(utc_offset_s) * 1000);
+    let Utc { hour, minute, second, .. } = Utc::from_ms(u64::try_from(local).unwrap_or(0));
+    format!("{hour:02}:{minute:02}:{second:02}")
+}
+
+/// A name as it is printed: with the module and, where the name alone does not
+/// tell, the address.
+fn name(function: &hostdiag_model::trace::Function) -> String {
+    let mut name = harmless(&function.name);
+    if let Some(module) = &function.module {
+        name.push_str(&format!(" [{}]", harmless(module)));
+    }
+    if let Some(address) = function.address {
+        name.push_str(&format!(" @{address:x}"));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use hostdiag_model::trace::{Asked, Attach, Function, Head, Mechanism, Reason};
+
+    use super::*;
+
+    fn trace() -> Trace {
+        let function = |name: &str| Function { name: name.into(), ..Function::default() };
+        let functions = vec![function("mod_timer"), function("lock_timer_base"), function("never")];
+        let attach = vec![Attach { mechanism: Mechanism::Fentry, reason: Reason::Few, functions }];
+        let asked =
+            Asked { interval_ms: Some(1000), timestamp: true, utc_offset_s: 3600, ..Asked::default() };
+        Trace { head: Head { asked, attach, skipped: Vec::new() }, ..Trace::default() }
+    }
+
+    fn window(start_ms: u64, counts: &[(u32, u64)]) -> Window {
+        Window { start_ms, end_ms: start_ms + 1000, payload: Payload::Counts(counts.to_vec()) }
+    }
+
+    #[test]
+    fn a_block_is_as_the_article_has_it() {
+        let expected = "\n00:33:36\n\
+                        FUNC                                    COUNT\n\
+                        lock_timer_base                         15962\n\
+                        mod_timer                               60482\n";
+        // 1970-01-01 23:33:35 UTC
+        let started_ms = 84_815_000;
+        let found = block(started_ms, &trace(), &window(0, &[(0, 60_482), (1, 15_962)]));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn rates_are_by_the_windows_own_length() {
+        let mut trace = trace();
+        trace.head.asked.timestamp = false;
+        trace.head.asked.rate = true;
+        let window = Window { end_ms: 1250, ..window(0, &[(0, 10)]) };
+        let expected = "\nFUNC                                    COUNT     RATE/s\n\
+                        mod_timer                                  10        8.0\n";
+        assert_eq!(block(0, &trace, &window), expected);
+    }
+
+    #[test]
+    fn long_names_and_numbers_keep_the_columns() {
+        let mut trace = trace();
+        trace.head.asked.timestamp = false;
+        trace.head.asked.top = Some(2);
+        trace.head.attach[0].functions[1].name = "a_name_that_is_longer_than_bcc_has_room_for".into();
+        let expected = "\nFUNC                                               COUNT\n\
+                        a_name_that_is_longer_than_bcc_has_room_for            2\n\
+                        mod_timer                                   123456789012\n";
+        assert_eq!(block(0, &trace, &window(0, &[(0, 123_456_789_012), (1, 2), (2, 1)])), expected);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_left_out() {
+        let function = Function { name: "a\x1b[2J".into(), module: Some("m\n".into()), address: Some(16) };
+        assert_eq!(name(&function), "a[2J [m] @10");
+    }
+}

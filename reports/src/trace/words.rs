@@ -1,0 +1,172 @@
+//! What stands beside the result of a tracing tool: what is traced and how, what
+//! was lost, what it cost.
+
+use hostdiag_model::trace::{Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace};
+
+use crate::page::count;
+
+/// `Tracing 1 function for "mod_timer" (fentry: in BTF, unique)... Hit Ctrl-C to end.`
+pub fn tracing(head: &Head) -> String {
+    let ways: Vec<String> = head
+        .attach
+        .iter()
+        .map(|attach| {
+            let number =
+                if head.attach.len() > 1 { format!("{} by ", attach.functions.len()) } else { String::new() };
+            format!("{number}{}{}", attach.mechanism.as_str(), because(&attach.reason))
+        })
+        .collect();
+    let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| format!("\"{pattern}\"")).collect();
+    let events = head.attach.iter().all(|attach| attach.mechanism == Mechanism::Tracepoint);
+    let what = count(head.functions().count(), if events { "tracepoint" } else { "function" });
+    let left_out = match head.skipped.len() {
+        0 => String::new(),
+        number => format!(", {number} left out (--list tells why)"),
+    };
+    format!(
+        "Tracing {what} for {} ({}{left_out})... Hit Ctrl-C to end.",
+        patterns.join(", "),
+        ways.join("; ")
+    )
+}
+
+/// Why a mechanism was chosen, behind its name.
+pub fn because(reason: &Reason) -> String {
+    match reason {
+        Reason::Asked => ": asked for".into(),
+        Reason::Few => ": in BTF, unique".into(),
+        Reason::Many => ": all in one go".into(),
+        Reason::NotInBtf => ": not in BTF, or not unique".into(),
+        Reason::NoMulti => ": this kernel has no kprobe.multi".into(),
+        Reason::OnlyWay => String::new(),
+        Reason::Refused { tried, error } => format!(": the kernel refused {}, {error}", tried.as_str()),
+    }
+}
+
+/// Why a function was left out.
+pub fn left_out(reason: &SkipReason) -> String {
+    match reason {
+        SkipReason::Asked => "--skip".into(),
+        SkipReason::Denied => "a BPF program calls it itself: the host would hang".into(),
+        SkipReason::Ambiguous => "one of several of that name, of which not all can be traced".into(),
+        SkipReason::NoAddress => "the kernel does not show its address".into(),
+        SkipReason::NotInBtf => "fentry cannot have it: not in BTF, or not the only one of its name".into(),
+        SkipReason::Refused(error) => format!("the kernel refused it: {error}"),
+    }
+}
+
+/// What is to be known beside the result, a line each: why it ended early, what
+/// was lost, what could not be counted. Nothing where all is well.
+pub fn notes(trace: &Trace) -> Vec<String> {
+    let Some(accounting) = &trace.accounting else {
+        return vec!["the recording was cut off: what follows is missing".into()];
+    };
+    let ended = match accounting.ended {
+        Ended::Duration | Ended::Signal => None,
+        Ended::Processes => Some("ended early: what was traced has ended".to_owned()),
+        Ended::Overhead => {
+            Some("ended early: it took more of the CPUs than --max-overhead allows".to_owned())
+        }
+    };
+    let losses = accounting.losses().map(|(name, number)| lost(name, number));
+    let in_flight = accounting.in_flight.filter(|number| *number > 0);
+    let in_flight =
+        in_flight.map(|number| format!("{} still in flight, not counted", count(number as usize, "call")));
+    ended.into_iter().chain(losses).chain(in_flight).chain(uncounted(&trace.head, accounting)).collect()
+}
+
+fn lost(name: &str, number: u64) -> String {
+    let what = match name {
+        "start_lost" => "not timed: the table of starts was full",
+        "return_missed" => "not timed: the return was not seen",
+        "recursion_missed" => "not counted: a BPF program was running on that CPU already",
+        "link_missed" => "not counted: the probe was busy",
+        "stack_lost" => "without a stack: the table of stacks was full",
+        other => other,
+    };
+    format!("lost: {} {what}", count(number as usize, "call"))
+}
+
+/// What this kernel does not count, where it can happen.
+fn uncounted(head: &Head, accounting: &Accounting) -> Option<String> {
+    let by = |wanted: &[Mechanism]| head.attach.iter().any(|attach| wanted.contains(&attach.mechanism));
+    let kprobes = by(&[Mechanism::Kprobe, Mechanism::KprobeMulti, Mechanism::KprobeSession]);
+    let recursion = accounting.recursion_missed.is_none();
+    match (recursion, kprobes && accounting.link_missed.is_none()) {
+        (false, false) => None,
+        _ => Some("missed calls are not counted by this kernel: some may be lost unseen".into()),
+    }
+}
+
+/// `cost at least 0.01 % of CPU`, as far as it was measured.
+pub fn cost(overhead: &Overhead) -> String {
+    let ppm = overhead.share_ppm();
+    let nanoseconds = overhead.run_time_ns.checked_div(overhead.runs);
+    let each = nanoseconds.map_or(String::new(), |ns| format!(", {ns} ns an event"));
+    format!("cost at least {}.{:02} % of all CPUs{each}", ppm / 10_000, ppm / 100 % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use hostdiag_model::trace::{Asked, Attach, Function};
+
+    use super::*;
+
+    fn head(mechanism: Mechanism, reason: Reason) -> Head {
+        let attach = vec![Attach { mechanism, reason, functions: vec![Function::default()] }];
+        Head { asked: Asked { patterns: vec!["f".into()], ..Asked::default() }, attach, skipped: Vec::new() }
+    }
+
+    fn trace(mechanism: Mechanism, accounting: Accounting) -> Trace {
+        Trace { head: head(mechanism, Reason::Few), accounting: Some(accounting), ..Trace::default() }
+    }
+
+    #[test]
+    fn what_is_traced_is_said_with_the_reason() {
+        assert_eq!(
+            tracing(&head(Mechanism::Fentry, Reason::Few)),
+            "Tracing 1 function for \"f\" (fentry: in BTF, unique)... Hit Ctrl-C to end."
+        );
+        let refused = Reason::Refused { tried: Mechanism::Fentry, error: "Operation not permitted".into() };
+        assert!(
+            tracing(&head(Mechanism::Kprobe, refused))
+                .contains("(kprobe: the kernel refused fentry, Operation")
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_where_all_is_well() {
+        let fine = Accounting { entries: Some(1), recursion_missed: Some(0), ..Accounting::default() };
+        assert_eq!(notes(&trace(Mechanism::Fentry, fine.clone())), Vec::<String>::new());
+        assert_eq!(
+            notes(&trace(Mechanism::Kprobe, fine)),
+            ["missed calls are not counted by this kernel: some may be lost unseen"]
+        );
+    }
+
+    #[test]
+    fn losses_are_said() {
+        let accounting = Accounting {
+            ended: Ended::Processes,
+            recursion_missed: Some(1),
+            link_missed: Some(2),
+            in_flight: Some(3),
+            ..Accounting::default()
+        };
+        assert_eq!(
+            notes(&trace(Mechanism::KprobeMulti, accounting)),
+            [
+                "ended early: what was traced has ended",
+                "lost: 1 call not counted: a BPF program was running on that CPU already",
+                "lost: 2 calls not counted: the probe was busy",
+                "3 calls still in flight, not counted"
+            ]
+        );
+    }
+
+    #[test]
+    fn cost_is_a_share_of_all_cpus() {
+        let overhead = Overhead { run_time_ns: 2_000_000, runs: 40_000, over_ms: 1000, cpus: 2 };
+        assert_eq!(cost(&overhead), "cost at least 0.10 % of all CPUs, 50 ns an event");
+    }
+}

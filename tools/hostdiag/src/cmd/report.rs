@@ -1,0 +1,67 @@
+//! `hostdiag report`: a recording, shown again.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use hostdiag_model::Data;
+use hostdiag_report::{fix, offload, trace};
+
+use crate::fail::Status;
+use crate::offload::from;
+use crate::output::{self, Look};
+
+/// Show a recording again, as it was shown when it was made.
+///
+/// Any file that --output wrote. An audit of offloads is shown as it was judged
+/// then; `hostdiag offload --from` judges it anew.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 shown; 2 the file cannot be read.")]
+pub struct Args {
+    /// The recording (`-`: stdin).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Everything: of an audit also devices without findings.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What `--format` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// The recording itself, as JSON lines.
+    Json,
+}
+
+/// Runs it.
+pub fn run(args: &Args, look: Look) -> Result<Status> {
+    let recording = from::any_recording(&args.file)?;
+    if args.format == Format::Json {
+        output::write(|out| recording.write(out))?;
+        return Ok(Status::Fine);
+    }
+    let repairs = fix::Options { all: args.all, style: look.style() };
+    let text = match &recording.data {
+        Data::Offload(data, audit) => {
+            let options = offload::Options { notes: args.all, all: args.all, style: look.style() };
+            offload::text(&recording, data, audit, options)
+        }
+        Data::Fix(fix) => fix::text(&recording, fix, repairs),
+        Data::Undo(undo) => fix::undo::text(&recording, undo, repairs),
+        Data::History(history) => fix::history::text(&recording, history, repairs),
+        Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, look.style()),
+        Data::Trace(data) => trace::text(&recording, data),
+    };
+    output::write(|out| out.write_all(text.as_bytes()))?;
+    if let Data::Trace(data) = &recording.data
+        && !data.windows.is_empty()
+    {
+        trace::words::notes(data).iter().for_each(|note| output::say(note));
+    }
+    Ok(Status::Fine)
+}

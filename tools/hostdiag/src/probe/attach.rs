@@ -1,0 +1,332 @@
+//! Attaches programs to places and takes them away again.
+//!
+//! A program of one place is loaded anew for each (bpf/slot.bpf.h). Attaching
+//! and detaching one by one is mostly waiting for the kernel to see that no CPU
+//! is in the code that changes, so many threads wait at once.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use hostdiag_model::trace::Mechanism;
+use libbpf_rs::libbpf_sys::bpf_insn;
+use libbpf_rs::query::{LinkInfo, LinkTypeInfo, PerfEventType};
+
+use crate::sys::{self, Copied};
+
+/// In the place of a function's index, bpf/slot.bpf.h.
+const SLOT: u64 = 0x5107_c0de_0be1_1a57;
+/// Most threads that attach or detach.
+const THREADS: usize = 64;
+
+/// Where a program can be attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its index in the counters.
+    pub slot: u32,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// A place in the kernel or in a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A function of the kernel.
+    Function {
+        /// Its address; absent where fentry needs none.
+        address: Option<u64>,
+        /// Its id in the BTF of the kernel.
+        btf: Option<u32>,
+    },
+    /// A tracepoint, by its number in tracefs.
+    Tracepoint(u64),
+    /// An offset into a file.
+    User {
+        /// The program or library.
+        file: CString,
+        /// Byte of the file.
+        offset: u64,
+    },
+}
+
+/// The programs of a tool, loaded by libbpf.
+pub struct Programs<'a> {
+    /// That of one place, as libbpf has relocated it.
+    pub one: &'a [bpf_insn],
+    /// That of many functions.
+    pub many: Option<BorrowedFd<'a>>,
+}
+
+/// What is attached: detached when it is dropped.
+#[derive(Default)]
+pub struct Attached {
+    /// Copies of the program of one place.
+    programs: Vec<OwnedFd>,
+    /// Links, and perf events that programs are attached to without one.
+    links: Vec<OwnedFd>,
+    /// Perf events under links.
+    events: Vec<OwnedFd>,
+    /// The program of many functions is attached.
+    many: bool,
+}
+
+/// A target that could not be attached, and why.
+pub type Refused = (Target, io::Error);
+
+/// Attaches to all targets in one way. What was refused comes back.
+///
+/// # Errors
+/// Where the kernel refused them all, with its first reason.
+pub fn attach(
+    programs: &Programs<'_>,
+    mechanism: Mechanism,
+    targets: Vec<Target>,
+) -> io::Result<(Attached, Vec<Refused>)> {
+    let count = targets.len();
+    let (attached, mut refused) = match mechanism {
+        Mechanism::KprobeMulti => many(programs, targets)?,
+        _ => one_by_one(programs, mechanism, targets)?,
+    };
+    if refused.len() == count && count > 0 {
+        return Err(refused.swap_remove(0).1);
+    }
+    Ok((attached, refused))
+}
+
+impl Attached {
+    fn one(program: OwnedFd, link: OwnedFd, event: Option<OwnedFd>) -> Self {
+        Self { programs: vec![program], links: vec![link], events: event.into_iter().collect(), many: false }
+    }
+
+    /// Takes over what others hold.
+    pub fn extend(&mut self, other: Self) {
+        let mut other = other;
+        self.programs.append(&mut other.programs);
+        self.links.append(&mut other.links);
+        self.events.append(&mut other.events);
+        self.many |= other.many;
+    }
+
+    /// Whether this kernel counts what kprobes and tracepoints leave out: the same
+    /// change (about 6.7) brought that and the `missed` of a link.
+    pub fn tells_missed(&self) -> bool {
+        self.links.first().is_some_and(|link| sys::link_tells_missed(link.as_fd()).unwrap_or(false))
+    }
+
+    /// Calls that the probes missed; absent where the kernel does not tell, or
+    /// where there is nothing that could miss one by itself (fentry, tracepoints).
+    pub fn missed(&self) -> Option<u64> {
+        if !self.tells_missed() {
+            return None;
+        }
+        let mut sum = None;
+        for link in &self.links {
+            let missed = match LinkInfo::from_fd(link.as_fd()).map(|info| info.info) {
+                Ok(LinkTypeInfo::KprobeMulti(info)) => info.missed,
+                Ok(LinkTypeInfo::PerfEvent(info)) => match info.event_type {
+                    PerfEventType::Kprobe { missed, .. } => missed,
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            sum = Some(sum.unwrap_or(0) + missed);
+        }
+        sum
+    }
+
+    /// The copies that were loaded.
+    pub fn programs(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.programs.iter().map(AsFd::as_fd)
+    }
+
+    /// Whether the program of many functions is attached.
+    pub fn many(&self) -> bool {
+        self.many
+    }
+
+    /// How many descriptors are to be closed.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether nothing is attached.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // An event ends with its link, so they go in this order.
+        for descriptors in [&mut self.links, &mut self.events, &mut self.programs] {
+            parallel(std::mem::take(descriptors), drop);
+        }
+    }
+}
+
+/// Does the same with each of them, in many threads; the results in their order.
+fn parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    if items.len() < 2 {
+        return items.into_iter().map(work).collect();
+    }
+    let size = items.len().div_ceil(THREADS);
+    let mut items = items.into_iter();
+    let mut chunks = Vec::new();
+    while items.len() > 0 {
+        chunks.push(items.by_ref().take(size).collect::<Vec<T>>());
+    }
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = chunks
+            .into_iter()
+            .map(|chunk| scope.spawn(move || chunk.into_iter().map(work).collect::<Vec<R>>()))
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    })
+}
+
+/// All functions at once. Where one of them cannot be had the kernel takes none,
+/// so the list is halved down to the guilty ones, and the rest is attached
+/// without them.
+fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, Vec<Refused>)> {
+    let program = programs.many.ok_or(io::ErrorKind::Unsupported)?;
+    let mut attached = Attached::default();
+    let mut refused = Vec::new();
+    let mut open = vec![targets];
+    while let Some(mut part) = open.pop() {
+        match attach_list(program, &part) {
+            Ok(link) => {
+                attached.links.push(link);
+                attached.many = true;
+            }
+            // Not a matter of this or that function.
+            Err(error) if is_general(&error) => return Err(error),
+            Err(error) => match part.len() {
+                0 => {}
+                1 => refused.extend(part.pop().map(|target| (target, error))),
+                length => {
+                    let rest = part.split_off(length / 2);
+                    open.extend([rest, part]);
+                }
+            },
+        }
+    }
+    Ok((attached, refused))
+}
+
+fn attach_list(program: BorrowedFd<'_>, targets: &[Target]) -> io::Result<OwnedFd> {
+    let address = |target: &Target| match target.place {
+        Place::Function { address: Some(address), .. } => Ok((address, u64::from(target.slot))),
+        _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+    };
+    let (addresses, slots): (Vec<u64>, Vec<u64>) =
+        targets.iter().map(address).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+    sys::attach_kprobe_multi(program, &addresses, &slots)
+}
+
+/// Whether the kernel has no such way at all, or lets us have none of it.
+fn is_general(error: &io::Error) -> bool {
+    let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    use nix::errno::Errno::{ENOSYS, EOPNOTSUPP, EPERM};
+    matches!(errno, ENOSYS | EOPNOTSUPP | EPERM)
+}
+
+fn one_by_one(
+    programs: &Programs<'_>,
+    mechanism: Mechanism,
+    targets: Vec<Target>,
+) -> io::Result<(Attached, Vec<Refused>)> {
+    let pmu = match mechanism {
+        Mechanism::Kprobe => pmu("kprobe")?,
+        Mechanism::Uprobe => pmu("uprobe")?,
+        _ => 0,
+    };
+    let results = parallel(targets, |target| match one(programs.one, pmu, &target, mechanism) {
+        Ok(attached) => Ok(attached),
+        Err(error) => Err((target, error)),
+    });
+    let (mut attached, mut refused) = (Attached::default(), Vec::new());
+    for result in results {
+        match result {
+            Ok(one) => attached.extend(one),
+            Err(error) => refused.push(error),
+        }
+    }
+    Ok((attached, refused))
+}
+
+/// Number of a PMU, by its name.
+fn pmu(name: &str) -> io::Result<u32> {
+    let text = fs::read_to_string(Path::new("/sys/bus/event_source/devices").join(name).join("type"))?;
+    text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
+    let program = copy_for(target.slot, program)?;
+    let load = |copied| sys::load_program(c"hostdiag_one", copied, &program);
+    let (copy, place) = match (&target.place, mechanism) {
+        (Place::Function { btf: Some(function), .. }, Mechanism::Fentry) => {
+            let copy = load(Copied::Fentry(*function))?;
+            let link = sys::attach_tracing(copy.as_fd())?;
+            return Ok(Attached::one(copy, link, None));
+        }
+        (Place::Function { address: Some(address), .. }, Mechanism::Kprobe) => {
+            (load(Copied::Kprobe)?, sys::Place::Kprobe { pmu, address: *address })
+        }
+        (Place::Tracepoint(id), _) => (load(Copied::Tracepoint)?, sys::Place::Tracepoint(*id)),
+        (Place::User { file, offset }, _) => {
+            (load(Copied::Kprobe)?, sys::Place::Uprobe { pmu, path: file, offset: *offset })
+        }
+        _ => return Err(io::ErrorKind::InvalidInput.into()),
+    };
+    let event = sys::open_event(place)?;
+    Ok(match sys::attach_event(copy.as_fd(), event.as_fd())? {
+        Some(link) => Attached::one(copy, link, Some(event)),
+        None => Attached::one(copy, event, None),
+    })
+}
+
+/// The program with a function's index in it.
+fn copy_for(slot: u32, instructions: &[bpf_insn]) -> io::Result<Vec<bpf_insn>> {
+    const LOAD_64: u8 = 0x18;
+    let halves = |value: u64| ((value as u32).cast_signed(), ((value >> 32) as u32).cast_signed());
+    let (low, high) = halves(SLOT);
+    let mut copy = instructions.to_vec();
+    // A load of 64 bits is two instructions, each with half of the number.
+    let at = copy
+        .windows(2)
+        .position(|pair| pair[0].code == LOAD_64 && (pair[0].imm, pair[1].imm) == (low, high))
+        .ok_or(io::ErrorKind::InvalidData)?;
+    (copy[at].imm, copy[at + 1].imm) = halves(slot.into());
+    Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_the_index_in_the_place_of_the_mark() {
+        let instruction = |code, imm| bpf_insn { code, imm, ..Default::default() };
+        let program = [
+            instruction(0x18, SLOT as u32 as i32),
+            instruction(0, 0),
+            instruction(0x18, SLOT as u32 as i32),
+            instruction(0, (SLOT >> 32) as i32),
+        ];
+        let copy: Vec<i32> =
+            copy_for(7, &program).unwrap().iter().map(|instruction| instruction.imm).collect();
+        assert_eq!(copy, [SLOT as u32 as i32, 0, 7, 0]);
+        assert!(copy_for(7, &program[..2]).is_err());
+    }
+
+    #[test]
+    fn work_in_many_threads_keeps_its_order() {
+        let numbers: Vec<u32> = (0..1000).collect();
+        assert_eq!(parallel(numbers.clone(), |number| number), numbers);
+        assert_eq!(parallel(vec![1], |number| number + 1), [2]);
+        assert!(parallel(Vec::<u32>::new(), |number| number).is_empty());
+    }
+}

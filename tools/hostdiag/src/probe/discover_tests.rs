@@ -1,0 +1,114 @@
+//! Functions are found in what a kernel prints.
+
+use super::*;
+
+const TRACEABLE: &str = "tcp_sendmsg\ntcp_ack.isra.0\nptep_get\nptep_get\nonce\nrcu_read_lock_held\n\
+                         nft_do_chain [nf_tables]\n__x64_sys_getpgid\n";
+const KALLSYMS: &str = "0000000000000000 A fixed_percpu_data\n\
+                        ffffffff81000010 T tcp_sendmsg\n\
+                        ffffffff81000020 t tcp_ack.isra.0\n\
+                        ffffffff81000030 t ptep_get\n\
+                        ffffffff81000040 t ptep_get\n\
+                        ffffffff81000050 t once\n\
+                        ffffffff81000060 t once\n\
+                        ffffffff81000070 T getpgid_alias\n\
+                        ffffffff81000070 T __x64_sys_getpgid\n\
+                        ffffffff81000080 T hidden_code\n\
+                        ffffffff81000090 D jiffies\n\
+                        ffffffffc0000010 t nft_do_chain\t[nf_tables]\n\
+                        ffffffffc0001000 t bpf_prog_1234\t[bpf]\n";
+
+fn lists() -> Lists {
+    Lists::from_text(Some(TRACEABLE), KALLSYMS)
+}
+
+fn search(patterns: &[&str], skip: &[&str]) -> Result<Matches, Failure> {
+    let names: Vec<Names> = patterns.iter().map(|text| Names::plain(text)).collect();
+    let wanted: Vec<Wanted<'_>> =
+        patterns.iter().zip(&names).map(|(text, names)| Wanted { text, module: None, names }).collect();
+    let skip: Vec<Names> = skip.iter().map(|text| Names::plain(text)).collect();
+    find(&mut lists(), &wanted, &skip, |_| false)
+}
+
+fn names(matches: &Matches) -> Vec<&str> {
+    matches.found.keys().map(|(name, _)| name.as_str()).collect()
+}
+
+#[test]
+fn names_clones_and_duplicates_are_found() {
+    let matches = search(&["tcp_ack", "ptep_*", "tcp_sendmsg", "nft_*"], &[]).unwrap();
+    assert_eq!(names(&matches), ["nft_do_chain", "ptep_get", "tcp_ack.isra.0", "tcp_sendmsg"]);
+    assert_eq!(matches.found[&("ptep_get".into(), None)], 2);
+}
+
+#[test]
+fn what_would_hang_the_host_and_what_was_left_out_is_skipped_with_its_reason() {
+    let matches = search(&["*"], &["tcp_*"]).unwrap();
+    let reasons: Vec<_> = matches.skipped.iter().map(|one| (one.name.as_str(), &one.reason)).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("rcu_read_lock_held", &SkipReason::Denied),
+            ("tcp_ack.isra.0", &SkipReason::Asked),
+            ("tcp_sendmsg", &SkipReason::Asked)
+        ]
+    );
+    assert_eq!(names(&matches), ["__x64_sys_getpgid", "nft_do_chain", "once", "ptep_get"]);
+}
+
+#[test]
+fn every_function_of_a_name_has_its_address() {
+    let mut matches = search(&["*"], &[]).unwrap();
+    let addresses = matches.addresses(&mut lists());
+    assert_eq!(addresses[&("ptep_get".into(), None)], [0xffff_ffff_8100_0030, 0xffff_ffff_8100_0040]);
+    assert_eq!(addresses[&("nft_do_chain".into(), Some("nf_tables".into()))], [0xffff_ffff_c000_0010]);
+    // Two functions, of which one can be traced: which one, nobody knows.
+    let once = matches.skipped.iter().find(|one| one.name == "once").unwrap();
+    assert_eq!(once.reason, SkipReason::Ambiguous);
+    assert!(!matches.found.contains_key(&("once".into(), None)));
+}
+
+#[test]
+fn hidden_addresses_are_not_used() {
+    let mut matches = search(&["tcp_sendmsg"], &[]).unwrap();
+    let mut hidden = Lists::from_text(Some(TRACEABLE), "0000000000000000 T tcp_sendmsg\n");
+    assert!(matches.addresses(&mut hidden).is_empty());
+    assert_eq!(matches.skipped[0].reason, SkipReason::NoAddress);
+}
+
+#[test]
+fn without_the_kernels_list_names_come_from_its_symbols_and_types() {
+    let names_wanted = Names::plain("*");
+    let wanted = [Wanted { text: "*", module: None, names: &names_wanted }];
+    let mut lists = Lists::from_text(None, KALLSYMS);
+    let mut matches = find(&mut lists, &wanted, &[], |name| name != "hidden_code").unwrap();
+    assert!(matches.found.contains_key(&("once".into(), None)));
+    assert!(!matches.found.contains_key(&("hidden_code".into(), None)));
+    assert!(!names(&matches).contains(&"jiffies"), "no function");
+    assert!(!names(&matches).contains(&"bpf_prog_1234"), "a program");
+    assert_eq!(matches.addresses(&mut lists)[&("once".into(), None)].len(), 2);
+}
+
+#[test]
+fn what_is_not_there_is_explained() {
+    let failure = |pattern| search(&[pattern], &[]).unwrap_err();
+    let near = failure("tcp_sendmg");
+    assert_eq!((near.code, near.hint.as_deref()), (Code::NoSuchFunction, Some("did you mean tcp_sendmsg?")));
+    assert!(failure("completely_elsewhere").hint.unwrap().contains("inlined"));
+    assert_eq!(failure("hidden_code").code, Code::NotTraceable);
+    assert_eq!(failure("getpgid_alias").hint.unwrap(), "it is listed under another name: __x64_sys_getpgid");
+    let none = failure("xfs_*");
+    assert_eq!((none.code, none.hint.as_deref().unwrap().contains("--list '*xfs*'")), (Code::NoMatch, true));
+}
+
+#[test]
+fn a_module_is_the_only_place_to_look() {
+    let names = Names::plain("*");
+    let of = |module| {
+        let wanted = [Wanted { text: "*", module: Some(module), names: &names }];
+        find(&mut lists(), &wanted, &[], |_| false).map(|matches| matches.found.len())
+    };
+    assert_eq!(of("nf_tables").unwrap(), 1);
+    assert_eq!(of("vmlinux").unwrap(), 5);
+    assert!(of("xfs").is_err());
+}

@@ -1,0 +1,179 @@
+//! Counts calls, bpf/funccount.bpf.c.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Context, Result};
+use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
+use libbpf_rs::OpenObject;
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+
+use self::skel::{FunccountSkel, FunccountSkelBuilder};
+use super::attach::Programs;
+use super::run::Tool;
+use super::targets::{Done, Targets};
+use super::{filter, quietly, refused};
+use crate::sys::{self, Counters};
+
+#[allow(
+    unsafe_code,
+    clippy::all,
+    clippy::restriction,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "generated"
+)]
+mod skel {
+    include!(concat!(env!("OUT_DIR"), "/funccount.skel.rs"));
+}
+
+/// The memory of all counters together is no more than this; with more CPUs and
+/// functions than go into it, CPUs share counters, which are atomic.
+const MAX_MEMORY: usize = 64 << 20;
+
+/// Where the counter of a function is: a shard is a row of counters, which CPUs
+/// share as few of as there is memory for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    /// A power of two.
+    shards: usize,
+    /// Counters from a shard to the next: whole cache lines of 64 bytes.
+    stride: usize,
+}
+
+impl Layout {
+    fn of(functions: usize, cpus: usize) -> Self {
+        let stride = functions.next_multiple_of(8).max(8);
+        let mut shards = cpus.max(1).next_power_of_two();
+        while shards > 1 && shards * stride * size_of::<u64>() > MAX_MEMORY {
+            shards /= 2;
+        }
+        Self { shards, stride }
+    }
+
+    fn counters(self) -> usize {
+        self.shards * self.stride
+    }
+}
+
+/// Programs that count, attached.
+pub struct Counting<'a> {
+    skel: FunccountSkel<'a>,
+    counters: Counters,
+    layout: Layout,
+    /// Each function's count at the last reading.
+    before: Vec<u64>,
+    /// What was attached; taken by who wants to detach.
+    pub done: Done,
+}
+
+impl<'a> Counting<'a> {
+    /// Loads the programs and attaches them; they count once the gate is open.
+    ///
+    /// # Errors
+    /// A [`crate::fail::Failure`]: the kernel refuses the programs, or every way
+    /// to attach them.
+    pub fn start(
+        storage: &'a mut MaybeUninit<OpenObject>,
+        targets: Targets,
+        filter: &Filter,
+    ) -> Result<Self> {
+        let cpus = libbpf_rs::num_possible_cpus().unwrap_or(1);
+        let layout = Layout::of(targets.functions.len(), cpus);
+        let (skel, warnings) = quietly(|| load(storage, &targets, filter, layout));
+        let skel = skel.map_err(|error| refused("the programs that count", &error, &warnings))?;
+        filter::fill(&skel.maps.pids, &filter.pids)?;
+        filter::fill(&skel.maps.tids, &filter.tids)?;
+        if let Some(path) = &filter.cgroup {
+            filter::fill_cgroup(&skel.maps.cgroups, path)?;
+        }
+        let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
+            .context("failed to map the counters")?;
+        let many = targets.wants_many().then(|| skel.progs.many.as_fd());
+        let done = targets.attach(&Programs { one: skel.progs.one.insns(), many })?;
+        let before = vec![0; done.slots.len()];
+        Ok(Self { skel, counters, layout, before, done })
+    }
+
+    fn count(&self, slot: u32) -> u64 {
+        let shards = 0..self.layout.shards;
+        shards.map(|shard| self.counters.get(shard * self.layout.stride + slot as usize)).sum()
+    }
+}
+
+fn load<'a>(
+    storage: &'a mut MaybeUninit<OpenObject>,
+    targets: &Targets,
+    filter: &Filter,
+    layout: Layout,
+) -> libbpf_rs::Result<FunccountSkel<'a>> {
+    let mut open = FunccountSkelBuilder::default().open(storage)?;
+    open.progs.many.set_autoload(targets.wants_many());
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    open.maps.counts.set_max_entries(number(layout.counters()))?;
+    open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
+    open.maps.tids.set_max_entries(filter::room(&filter.tids))?;
+    if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
+        filter::constants!(rodata, filter);
+        rodata.shard_mask = number(layout.shards - 1);
+        rodata.stride = number(layout.stride);
+    }
+    open.load()
+}
+
+impl Tool for Counting<'_> {
+    fn gate(&mut self, open: bool) {
+        if let Some(data) = self.skel.maps.bss_data.as_deref_mut() {
+            data.ready = open.into();
+        }
+    }
+
+    fn read(&mut self) -> Payload {
+        let mut counts = Vec::new();
+        for index in 0..self.before.len() {
+            let now = self.done.slots.get(index).map_or(0, |slot| self.count(*slot));
+            let since = now.wrapping_sub(std::mem::replace(&mut self.before[index], now));
+            if since > 0 {
+                counts.push((u32::try_from(index).unwrap_or(u32::MAX), since));
+            }
+        }
+        Payload::Counts(counts)
+    }
+
+    fn programs(&self) -> Vec<BorrowedFd<'_>> {
+        let many = self.skel.progs.many.as_fd();
+        // One that was not loaded has no descriptor.
+        let many = Some(many).filter(|_| self.done.attached.many());
+        self.done.attached.programs().chain(many).collect()
+    }
+
+    fn account(&self) -> Accounting {
+        let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
+        let fentry = self.done.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry);
+        // Trampolines count what they leave out since 5.12, the others later.
+        let counted = fentry || self.done.attached.tells_missed();
+        Accounting {
+            entries: Some(self.before.iter().sum()),
+            recursion_missed: if counted { self.programs().into_iter().map(missed).sum() } else { None },
+            link_missed: self.done.attached.missed(),
+            ..Accounting::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cpu_has_counters_of_its_own_while_there_is_room() {
+        assert_eq!(Layout::of(1, 2), Layout { shards: 2, stride: 8 });
+        assert_eq!(Layout::of(9, 6), Layout { shards: 8, stride: 16 });
+        let many = Layout::of(60_000, 512);
+        assert_eq!(many, Layout { shards: 128, stride: 60_000 });
+        assert!(many.counters() * 8 <= MAX_MEMORY);
+        // Too many for one row: it stays one.
+        assert_eq!(Layout::of(MAX_MEMORY, 4).shards, 1);
+    }
+}

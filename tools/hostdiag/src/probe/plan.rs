@@ -1,0 +1,163 @@
+//! Which way to attach to which function: from what the kernel has and what was
+//! asked for to the ways to try, in order. Pure.
+//!
+//! What works is known only once it was attached, so a group has more than one
+//! way; what a way refuses goes on to the next.
+
+use clap::ValueEnum;
+use hostdiag_model::trace::{Mechanism, Reason};
+
+use crate::fail::{Code, Failure};
+
+/// So many functions are attached by fentry where kprobe.multi could do it too:
+/// the cost of an event is lower, that of attaching grows with the number.
+pub const FEW: usize = 8;
+/// So many where the kernel has no kprobe.multi.
+pub const FEW_WITHOUT_MULTI: usize = 64;
+/// More functions than this are attached one by one only with `--yes`.
+pub const SLOW: usize = 500;
+
+/// What `--attach` takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// What is cheapest for so many functions on this kernel.
+    #[default]
+    Auto,
+    /// Trampolines, one by one: functions in BTF with a name of their own.
+    Fentry,
+    /// All in one go, entry and return in one program (CONFIG_FPROBE, 6.10).
+    Session,
+    /// All in one go (CONFIG_FPROBE, 5.18).
+    Multi,
+    /// Kprobes, one by one.
+    Kprobe,
+}
+
+/// Functions that are attached in the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Their places in the list of all.
+    pub functions: Vec<usize>,
+    /// The ways to try, best first.
+    pub ways: Vec<(Mechanism, Reason)>,
+}
+
+/// Groups for a tool that looks at entries alone. `fits` has one member a
+/// function: whether fentry can have it (in BTF, and the only one of its name).
+/// `multi`: the kernel has kprobe.multi, by `bpf_kprobe_multi_link` in its BTF.
+///
+/// # Errors
+/// `too-many-functions` where one by one would take long and `yes` is not given.
+pub fn entries(way: Way, multi: bool, fits: &[bool], yes: bool) -> Result<Vec<Group>, Failure> {
+    let all: Vec<usize> = (0..fits.len()).collect();
+    let one = |mechanism| vec![Group { functions: all.clone(), ways: vec![(mechanism, Reason::Asked)] }];
+    let groups = match way {
+        Way::Fentry => one(Mechanism::Fentry),
+        Way::Session | Way::Multi => one(Mechanism::KprobeMulti),
+        Way::Kprobe => one(Mechanism::Kprobe),
+        Way::Auto => auto(multi, fits),
+    };
+    let slow = |group: &&Group| group.ways.first().is_some_and(|(first, _)| *first != Mechanism::KprobeMulti);
+    let number: usize = groups.iter().filter(slow).map(|group| group.functions.len()).sum();
+    if number > SLOW && !yes {
+        return Err(too_many(number));
+    }
+    Ok(groups)
+}
+
+fn auto(multi: bool, fits: &[bool]) -> Vec<Group> {
+    use Mechanism::{Fentry, Kprobe, KprobeMulti};
+    let all = || (0..fits.len()).collect::<Vec<_>>();
+    if fits.len() <= FEW && fits.iter().all(|fits| *fits) {
+        let then = if multi { KprobeMulti } else { Kprobe };
+        return vec![Group { functions: all(), ways: vec![(Fentry, Reason::Few), (then, Reason::Few)] }];
+    }
+    if multi {
+        let reason = if fits.len() > FEW { Reason::Many } else { Reason::NotInBtf };
+        return vec![Group {
+            functions: all(),
+            ways: vec![(KprobeMulti, reason), (Kprobe, Reason::NoMulti)],
+        }];
+    }
+    let (fit, rest): (Vec<usize>, Vec<usize>) = all().into_iter().partition(|index| fits[*index]);
+    let (fit, rest) = if fit.len() <= FEW_WITHOUT_MULTI { (fit, rest) } else { (Vec::new(), all()) };
+    let ways = [
+        (fit, vec![(Fentry, Reason::NoMulti), (Kprobe, Reason::NoMulti)]),
+        (rest, vec![(Kprobe, Reason::NoMulti)]),
+    ];
+    ways.into_iter()
+        .filter(|(functions, _)| !functions.is_empty())
+        .map(|(functions, ways)| Group { functions, ways })
+        .collect()
+}
+
+/// A kprobe takes about 20 ms to attach and 80 to detach, of which much is
+/// waiting that many threads share; measured with 500 of them on two cores.
+fn too_many(number: usize) -> Failure {
+    let seconds = number.div_ceil(20);
+    Failure::new(
+        Code::TooManyFunctions,
+        format!("{number} functions would be attached one by one, which takes about {seconds} s, and as long to detach"),
+    )
+    .hint("a narrower pattern, --skip GLOB, or --yes to do it all the same")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `fentry(few),kprobe(few):2` for each group.
+    fn planned(way: Way, multi: bool, fits: &[bool]) -> Vec<String> {
+        let groups = entries(way, multi, fits, false).unwrap();
+        let shown = |group: Group| {
+            let way =
+                |(mechanism, reason): &(Mechanism, Reason)| format!("{}({reason:?})", mechanism.as_str());
+            let ways: Vec<_> = group.ways.iter().map(way).collect();
+            format!("{}:{}", ways.join(","), group.functions.len())
+        };
+        groups.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn few_functions_take_fentry() {
+        assert_eq!(planned(Way::Auto, true, &[true; FEW]), ["fentry(Few),kprobe.multi(Few):8"]);
+        assert_eq!(planned(Way::Auto, false, &[true]), ["fentry(Few),kprobe(Few):1"]);
+    }
+
+    #[test]
+    fn many_or_odd_functions_take_kprobe_multi() {
+        let many = [true; FEW + 1];
+        assert_eq!(planned(Way::Auto, true, &many), ["kprobe.multi(Many),kprobe(NoMulti):9"]);
+        assert_eq!(planned(Way::Auto, true, &[true, false]), ["kprobe.multi(NotInBtf),kprobe(NoMulti):2"]);
+    }
+
+    #[test]
+    fn without_kprobe_multi_fentry_takes_what_it_can() {
+        let mut fits = vec![true; FEW_WITHOUT_MULTI];
+        fits.push(false);
+        assert_eq!(
+            planned(Way::Auto, false, &fits),
+            ["fentry(NoMulti),kprobe(NoMulti):64", "kprobe(NoMulti):1"]
+        );
+        fits.push(true);
+        assert_eq!(planned(Way::Auto, false, &fits), ["kprobe(NoMulti):66"]);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_the_only_way() {
+        assert_eq!(planned(Way::Kprobe, true, &[true]), ["kprobe(Asked):1"]);
+        assert_eq!(planned(Way::Fentry, true, &[true; 9]), ["fentry(Asked):9"]);
+        assert_eq!(planned(Way::Multi, true, &[true]), ["kprobe.multi(Asked):1"]);
+        assert_eq!(planned(Way::Session, true, &[true]), ["kprobe.multi(Asked):1"]);
+    }
+
+    #[test]
+    fn the_slow_way_wants_a_yes() {
+        let many = vec![true; SLOW + 1];
+        let failure = entries(Way::Auto, false, &many, false).unwrap_err();
+        assert_eq!(failure.code, Code::TooManyFunctions);
+        assert!(entries(Way::Auto, false, &many, true).is_ok());
+        assert!(entries(Way::Auto, true, &many, false).is_ok());
+        assert!(entries(Way::Auto, false, &many[..SLOW], false).is_ok());
+    }
+}

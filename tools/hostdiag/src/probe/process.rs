@@ -1,0 +1,115 @@
+//! Processes and threads to trace: whether they are there, and whether they still are.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use crate::fail::{Code, Failure};
+
+/// Processes or threads while they are traced.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Their `stat` files: a file that is open is of one process for ever, also
+    /// when its number is given to another.
+    files: Vec<File>,
+}
+
+impl Watch {
+    /// Those of these numbers.
+    ///
+    /// # Errors
+    /// `no-such-process` for one that is not there.
+    pub fn of(ids: &[u32]) -> Result<Self, Failure> {
+        let open = |id: &u32| {
+            File::open(format!("/proc/{id}/stat")).map_err(|_| {
+                Failure::new(Code::NoSuchProcess, format!("there is no process or thread {id}"))
+                    .hint("ps -eLo pid,tid,comm lists them")
+            })
+        };
+        Ok(Self { files: ids.iter().map(open).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether some were asked for and none of them runs any more.
+    pub fn all_gone(&self) -> bool {
+        !self.files.is_empty() && !self.files.iter().any(runs)
+    }
+}
+
+/// A process that has ended is gone, or a zombie until its parent asks for it
+/// (proc_pid_stat(5)).
+fn runs(stat: &File) -> bool {
+    let mut bytes = [0; 512];
+    let Ok(length) = stat.read_at(&mut bytes, 0) else { return false };
+    let text = String::from_utf8_lossy(&bytes[..length]);
+    // The name before it may hold anything, also parentheses.
+    let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| state != 'Z' && state != 'X')
+}
+
+/// The host's number of a process or thread: as given where there is one of that
+/// number here, else that of the only process with this number in a container.
+///
+/// # Errors
+/// `no-such-process` where there is none, or more than one.
+pub fn host_pid(id: u32) -> Result<u32, Failure> {
+    if fs::exists(format!("/proc/{id}")).unwrap_or(false) {
+        return Ok(id);
+    }
+    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut inside: Vec<u32> = folders
+        .filter_map(|folder| {
+            let status = fs::read_to_string(folder.path().join("status")).ok()?;
+            (innermost(&status)? == id).then(|| folder.file_name().to_str()?.parse().ok())?
+        })
+        .collect();
+    inside.sort_unstable();
+    match inside.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Failure::new(Code::NoSuchProcess, format!("there is no process or thread {id}"))
+            .hint("ps -eLo pid,tid,comm lists them")),
+        many => {
+            let many: Vec<String> = many.iter().map(u32::to_string).collect();
+            let message = format!("{id} is the number of a process in {} containers", many.len());
+            Err(Failure::new(Code::NoSuchProcess, message)
+                .hint(format!("give its number on the host, one of {}", many.join(", "))))
+        }
+    }
+}
+
+/// The number in the innermost PID namespace, where it is not the host's own
+/// (`NSpid` of /proc/PID/status).
+fn innermost(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    let numbers: Vec<&str> = line.split_whitespace().collect();
+    if numbers.len() < 2 { None } else { numbers.last()?.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_watched_until_it_ends() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let watch = Watch::of(&[child.id()]).unwrap();
+        assert!(!watch.all_gone());
+        child.kill().unwrap();
+        // A zombie runs no more.
+        while !watch.all_gone() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(watch.all_gone());
+        assert_eq!(Watch::of(&[child.id()]).unwrap_err().code, Code::NoSuchProcess);
+        assert!(!Watch::of(&[]).unwrap().all_gone());
+    }
+
+    #[test]
+    fn numbers_in_a_container_are_the_last() {
+        assert_eq!(innermost("Name:\tx\nNSpid:\t4711\t12\n"), Some(12));
+        assert_eq!(innermost("NSpid:\t4711\n"), None);
+        assert_eq!(host_pid(std::process::id()).unwrap(), std::process::id());
+        assert!(host_pid(u32::MAX).is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! A run of a tracing tool: reads at the end of each window,
+//! watches what it costs and whether what it watches is still there, closes the
+//! gate, accounts.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use hostdiag_model::trace::{Accounting, Ended, Overhead, Payload, Window};
+
+use super::filter::online_cpus;
+use super::process::Watch;
+use crate::stop::Stop;
+use crate::sys;
+
+/// Width of a window where the interval is no whole number of these.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A tool whose programs are attached.
+pub trait Tool {
+    /// Opens or closes the gate: only while it is open something is counted.
+    fn gate(&mut self, open: bool);
+    /// What was counted since the last call.
+    fn read(&mut self) -> Payload;
+    /// Its programs that are loaded.
+    fn programs(&self) -> Vec<BorrowedFd<'_>>;
+    /// What was counted and lost, after the gate was closed.
+    fn account(&self) -> Accounting;
+}
+
+/// When to read and when to end.
+#[derive(Clone, Copy)]
+pub struct Schedule<'a> {
+    /// Time between two blocks of the result.
+    pub interval: Option<Duration>,
+    /// Time of the run; without it until a signal.
+    pub duration: Option<Duration>,
+    /// Signals that end it.
+    pub stop: &'a Stop,
+    /// Processes without which there is nothing to trace.
+    pub watch: &'a Watch,
+}
+
+impl Schedule<'_> {
+    /// Windows of a second, unless intervals are no multiple of that.
+    fn width(&self) -> Duration {
+        match self.interval {
+            Some(interval) if interval.as_nanos() % SECOND.as_nanos() != 0 => interval,
+            _ => SECOND,
+        }
+    }
+}
+
+/// What tracing may cost, and how that is known.
+pub struct Cost {
+    statistics: Option<OwnedFd>,
+    most_ppm: u64,
+    measured: Option<Overhead>,
+    events: u64,
+}
+
+impl Cost {
+    /// Switches the kernel's BPF statistics on, which `finish` switches off again.
+    /// They cost every program of the host something, so where others have
+    /// programs in the path of the network they stay off, unless `always`.
+    pub fn new(most_ppm: u64, always: bool) -> Self {
+        let foreign = || crate::kernel::foreign_programs().is_none_or(|count| count > 0);
+        let on = always || !foreign();
+        let open = || aya::sys::enable_stats(aya::sys::Stats::RunTime).ok();
+        Self { statistics: if on { open() } else { None }, most_ppm, measured: None, events: 0 }
+    }
+
+    /// Takes what the programs used so far, and switches statistics off.
+    fn measure(&mut self, tool: &dyn Tool, over: Duration, events: u64) {
+        if self.statistics.take().is_none() {
+            return;
+        }
+        let mut overhead = Overhead { over_ms: millis(over), cpus: online_cpus(), ..Overhead::default() };
+        for program in tool.programs() {
+            let used = sys::program_use(program).unwrap_or_default();
+            overhead.run_time_ns += used.run_time_ns;
+            overhead.runs += used.runs;
+        }
+        (self.measured, self.events) = (Some(overhead), events);
+    }
+
+    /// Whether a window with so many events cost more than is allowed, at the
+    /// price of an event that was measured.
+    fn too_much(&self, length: Duration, events: u64) -> bool {
+        let Some(measured) = &self.measured else { return false };
+        let price = |events: u64| {
+            let time = u128::from(measured.run_time_ns) * u128::from(events);
+            time.checked_div(u128::from(self.events)).unwrap_or(0)
+        };
+        let run_time_ns = u64::try_from(price(events)).unwrap_or(u64::MAX);
+        let cost = Overhead { run_time_ns, over_ms: millis(length).max(1), ..*measured };
+        cost.share_ppm() > self.most_ppm
+    }
+}
+
+/// How a run went.
+pub struct Finished {
+    /// What was counted and lost.
+    pub accounting: Accounting,
+    /// What our programs cost.
+    pub overhead: Option<Overhead>,
+}
+
+/// Runs a tool whose gate is open until its time is over, a signal comes, or there is nothing left to
+/// watch. Every window goes to `each`, the last one after the gate was closed.
+///
+/// # Errors
+/// What `each` fails with: nobody reads the result any more.
+pub fn run(
+    tool: &mut dyn Tool,
+    schedule: Schedule<'_>,
+    mut cost: Cost,
+    each: &mut dyn FnMut(Window) -> Result<()>,
+) -> Result<Finished> {
+    let (start, width) = (Instant::now(), schedule.width());
+    let (mut before, mut total) = (Duration::ZERO, 0_u64);
+    let ended = loop {
+        let next = width * u32::try_from(before.as_nanos() / width.as_nanos() + 1).unwrap_or(u32::MAX);
+        let next = schedule.duration.map_or(next, |duration| next.min(duration));
+        let signal = schedule.stop.wait(next.saturating_sub(start.elapsed()));
+        let over = schedule.duration.is_some_and(|duration| start.elapsed() >= duration);
+        let mut ended = match () {
+            () if signal => Some(Ended::Signal),
+            () if over => Some(Ended::Duration),
+            () if schedule.watch.all_gone() => Some(Ended::Processes),
+            () => None,
+        };
+        if ended.is_some() {
+            close(tool);
+        }
+        let now = start.elapsed();
+        let payload = tool.read();
+        let events = payload.events();
+        total += events;
+        if now >= SECOND || ended.is_some() {
+            cost.measure(tool, now, total);
+        }
+        let mut window = Window { start_ms: millis(before), end_ms: millis(now), payload };
+        if ended.is_none() && cost.too_much(now.saturating_sub(before), events) {
+            close(tool);
+            window.merge(Window { payload: tool.read(), ..window.clone() });
+            ended = Some(Ended::Overhead);
+        }
+        each(window)?;
+        if let Some(ended) = ended {
+            break ended;
+        }
+        before = now;
+    };
+    Ok(Finished { accounting: Accounting { ended, ..tool.account() }, overhead: cost.measured })
+}
+
+/// Closes the gate and waits for the programs that have passed it.
+fn close(tool: &mut dyn Tool) {
+    tool.gate(false);
+    sys::programs_have_ended();
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,339 @@
+//! From patterns to targets: what to attach, where it is, and in which way.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+
+use anyhow::Result;
+use hostdiag_model::trace::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::{Func, Struct};
+
+use super::attach::{self, Attached, Place, Programs, Refused, Target};
+use super::discover::{self, Key, Lists, Matches, Wanted};
+use super::pattern::{self, Names, Pattern};
+use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Way};
+use super::{events, not_attached, quietly, reason};
+use crate::fail::{Code, Failure};
+
+/// What was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Patterns as typed.
+    pub patterns: Vec<String>,
+    /// They are regular expressions.
+    pub regex: bool,
+    /// Shell patterns of functions to leave out.
+    pub skip: Vec<String>,
+    /// `--attach`.
+    pub way: Way,
+    /// `--yes`.
+    pub yes: bool,
+}
+
+/// What is to be attached.
+pub struct Targets {
+    /// Functions and events, by slot: their index in the counters.
+    pub functions: Vec<Function>,
+    /// What matched and is left out.
+    pub skipped: Vec<Skipped>,
+    targets: Vec<Target>,
+    groups: Vec<Group>,
+    lists: Lists,
+}
+
+/// What was attached.
+pub struct Done {
+    /// What holds it.
+    pub attached: Attached,
+    /// By mechanism, for the recording.
+    pub attach: Vec<Attach>,
+    /// The slots of the functions in `attach`, one behind the other.
+    pub slots: Vec<u32>,
+    /// What matched and was left out or refused.
+    pub skipped: Vec<Skipped>,
+}
+
+impl Targets {
+    /// Finds what the patterns describe, and plans how to attach it.
+    ///
+    /// # Errors
+    /// A [`Failure`]: what a pattern lacks, or what the plan does not allow.
+    pub fn resolve(request: &Request) -> Result<Self> {
+        let modules = fs::read_to_string("/proc/modules").unwrap_or_default();
+        let modules: HashSet<&str> = modules.lines().filter_map(|line| line.split(' ').next()).collect();
+        let is_module = |name: &str| modules.contains(name);
+        let patterns = request
+            .patterns
+            .iter()
+            .map(|text| pattern::parse(text, request.regex, is_module))
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        let skip: Vec<Names> = request.skip.iter().map(|text| Names::plain(text)).collect();
+        let mut targets = Self {
+            functions: Vec::new(),
+            skipped: Vec::new(),
+            targets: Vec::new(),
+            groups: Vec::new(),
+            lists: Lists::default(),
+        };
+        targets.add_kernel(&patterns, &skip, request)?;
+        targets.add_events(&patterns, &skip)?;
+        if targets.targets.is_empty() {
+            return Err(all_left_out(&targets.skipped).into());
+        }
+        Ok(targets)
+    }
+
+    fn add_kernel(&mut self, patterns: &[Pattern], skip: &[Names], request: &Request) -> Result<()> {
+        let mut wanted = Vec::new();
+        for pattern in patterns {
+            match &pattern.place {
+                pattern::Place::Kernel { module, names } => {
+                    wanted.push(Wanted { text: &pattern.text, module: module.as_deref(), names });
+                }
+                pattern::Place::User { file, .. } => return Err(no_module(file).into()),
+                pattern::Place::Tracepoint { .. } => {}
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.lists = Lists::read();
+        let types = Types::read();
+        let all = if self.lists.traceable.is_none() { types.functions(|_| true) } else { HashMap::new() };
+        let mut matches = discover::find(&mut self.lists, &wanted, skip, |name| all.contains_key(name))?;
+        let ids = self.ids(&types, &matches, request.way);
+        let fits = |(name, module): &Key, times: usize| {
+            times == 1 && module.is_none() && ids.contains_key(name.as_str())
+        };
+        let few = matches.found.len() <= FEW && matches.found.iter().all(|(key, times)| fits(key, *times));
+        // Reading addresses takes longer than all the rest of a start.
+        let addresses = match request.way {
+            Way::Auto if few => HashMap::new(),
+            Way::Fentry => HashMap::new(),
+            _ => matches.addresses(&mut self.lists),
+        };
+        self.skipped.append(&mut matches.skipped);
+        let mut fit = Vec::new();
+        for (key, times) in &matches.found {
+            let btf = fits(key, *times).then(|| ids.get(key.0.as_str()).copied()).flatten();
+            if request.way == Way::Fentry && btf.is_none() {
+                let (name, module) = key.clone();
+                self.skipped.push(Skipped { name, module, reason: SkipReason::NotInBtf });
+                continue;
+            }
+            self.add_functions(key, addresses.get(key), btf);
+            fit.resize(self.targets.len(), btf.is_some());
+        }
+        self.groups = plan::entries(request.way, types.multi(), &fit, request.yes)?;
+        Ok(())
+    }
+
+    /// Ids in BTF of what was found, as far as they matter.
+    fn ids(&self, types: &Types, matches: &Matches, way: Way) -> HashMap<String, u32> {
+        let matter = match way {
+            Way::Fentry => true,
+            Way::Auto => {
+                matches.found.len() <= FEW || !types.multi() && matches.found.len() <= FEW_WITHOUT_MULTI
+            }
+            _ => false,
+        };
+        if !matter {
+            return HashMap::new();
+        }
+        let names: HashSet<&str> = matches.found.keys().map(|(name, _)| name.as_str()).collect();
+        types.functions(|name| names.contains(name))
+    }
+
+    /// One target for each function of this name.
+    fn add_functions(&mut self, (name, module): &Key, addresses: Option<&Vec<u64>>, btf: Option<u32>) {
+        let addresses = match addresses {
+            Some(addresses) => addresses.iter().copied().map(Some).collect(),
+            None => vec![None],
+        };
+        for address in &addresses {
+            let told_apart = if addresses.len() > 1 { *address } else { None };
+            let function = Function { name: name.clone(), module: module.clone(), address: told_apart };
+            self.add(function, Place::Function { address: *address, btf });
+        }
+    }
+
+    fn add(&mut self, function: Function, place: Place) {
+        let slot = u32::try_from(self.functions.len()).unwrap_or(u32::MAX);
+        self.targets.push(Target { slot, place });
+        self.functions.push(function);
+    }
+
+    fn add_events(&mut self, patterns: &[Pattern], skip: &[Names]) -> Result<()> {
+        let first = self.targets.len();
+        for (name, id) in events::find(patterns, skip)? {
+            self.add(Function { name, ..Function::default() }, Place::Tracepoint(id));
+        }
+        if self.targets.len() > first {
+            let functions = (first..self.targets.len()).collect();
+            self.groups.push(Group { functions, ways: vec![(Mechanism::Tracepoint, Reason::OnlyWay)] });
+        }
+        Ok(())
+    }
+
+    /// Whether a program of many functions may be needed.
+    pub fn wants_many(&self) -> bool {
+        let multi = |(mechanism, _): &(Mechanism, Reason)| *mechanism == Mechanism::KprobeMulti;
+        self.groups.iter().any(|group| group.ways.iter().any(multi))
+    }
+
+    /// What would be attached, without attaching it: the first way of each group.
+    pub fn planned(&self) -> Vec<Attach> {
+        let attach = |group: &Group| {
+            let (mechanism, reason) = group.ways.first()?.clone();
+            let functions = group.functions.iter().filter_map(|index| self.functions.get(*index));
+            Some(Attach { mechanism, reason, functions: functions.cloned().collect() })
+        };
+        self.groups.iter().filter_map(attach).collect()
+    }
+
+    /// Attaches everything, each group in the first way that the kernel takes.
+    ///
+    /// # Errors
+    /// Where nothing at all could be attached.
+    pub fn attach(mut self, programs: &Programs<'_>) -> Result<Done> {
+        let mut done = Done {
+            attached: Attached::default(),
+            attach: Vec::new(),
+            slots: Vec::new(),
+            skipped: std::mem::take(&mut self.skipped),
+        };
+        let mut last = None;
+        for group in std::mem::take(&mut self.groups) {
+            for (target, error) in self.attach_group(&group, programs, &mut done) {
+                let Function { name, module, .. } = self.function(&target);
+                done.skipped.push(Skipped { name, module, reason: SkipReason::Refused(words(&error)) });
+                last = Some((group.ways.last().map(|(mechanism, _)| *mechanism), error));
+            }
+        }
+        if let (Some((Some(mechanism), error)), true) = (last, done.slots.is_empty()) {
+            return Err(not_attached(mechanism, &error).into());
+        }
+        Ok(done)
+    }
+
+    /// Tries the ways of a group; what none of them could do comes back.
+    fn attach_group(&mut self, group: &Group, programs: &Programs<'_>, done: &mut Done) -> Vec<Refused> {
+        let mut open: Vec<Target> =
+            group.functions.iter().map(|index| self.targets[*index].clone()).collect();
+        let mut refused: Vec<Refused> = Vec::new();
+        let mut before: Option<(Mechanism, String)> = None;
+        for (mechanism, reason) in &group.ways {
+            if *mechanism != Mechanism::Fentry {
+                self.locate(&mut open);
+            }
+            let reason = match before.take() {
+                Some((tried, error)) => Reason::Refused { tried, error },
+                None => reason.clone(),
+            };
+            match attach::attach(programs, *mechanism, open.clone()) {
+                Err(error) => {
+                    before = Some((*mechanism, words(&error)));
+                    let same = |target: &Target| (target.clone(), io::Error::from(error.kind()));
+                    refused = match error.raw_os_error() {
+                        Some(code) => open
+                            .iter()
+                            .map(|target| (target.clone(), io::Error::from_raw_os_error(code)))
+                            .collect(),
+                        None => open.iter().map(same).collect(),
+                    };
+                }
+                Ok((attached, left)) => {
+                    let slots: HashSet<u32> = left.iter().map(|(target, _)| target.slot).collect();
+                    open.retain(|target| !slots.contains(&target.slot));
+                    done.attached.extend(attached);
+                    done.slots.extend(open.iter().map(|target| target.slot));
+                    let functions = open.iter().map(|target| self.function(target)).collect();
+                    done.attach.push(Attach { mechanism: *mechanism, reason, functions });
+                    before = left.first().map(|(_, error)| (*mechanism, words(error)));
+                    open = left.iter().map(|(target, _)| target.clone()).collect();
+                    refused = left;
+                }
+            }
+            if open.is_empty() {
+                break;
+            }
+        }
+        refused
+    }
+
+    fn function(&self, target: &Target) -> Function {
+        self.functions.get(target.slot as usize).cloned().unwrap_or_default()
+    }
+
+    /// Reads the addresses of functions that fentry needed none of.
+    fn locate(&mut self, targets: &mut [Target]) {
+        let unknown = |target: &Target| matches!(target.place, Place::Function { address: None, .. });
+        if !targets.iter().any(unknown) {
+            return;
+        }
+        let keys = targets.iter().filter(|target| unknown(target)).map(|target| {
+            let Function { name, module, .. } = self.function(target);
+            ((name, module), 1)
+        });
+        let mut matches = Matches { found: keys.collect(), skipped: Vec::new() };
+        let found = matches.addresses(&mut self.lists);
+        for target in targets {
+            let Function { name, module, .. } = self.function(target);
+            if let Place::Function { address: address @ None, .. } = &mut target.place {
+                *address = found.get(&(name, module)).and_then(|addresses| addresses.first().copied());
+            }
+        }
+    }
+}
+
+/// The kernel's own types, where it has them.
+struct Types(Option<Btf<'static>>);
+
+impl Types {
+    fn read() -> Self {
+        Self(quietly(|| Btf::from_vmlinux().ok()).0)
+    }
+
+    /// Whether the kernel has kprobe.multi. A type of its own tells; programs
+    /// load, and its other names are there, without CONFIG_FPROBE too.
+    fn multi(&self) -> bool {
+        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_kprobe_multi_link").is_some())
+    }
+
+    fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
+        let Some(btf) = &self.0 else { return HashMap::new() };
+        btf.type_by_kind::<Func<'_>>()
+            .filter_map(|function| {
+                let name = function.name()?.to_str().filter(|name| wanted(name))?;
+                Some((name.to_owned(), u32::from(function.type_id())))
+            })
+            .collect()
+    }
+}
+
+fn words(error: &io::Error) -> String {
+    reason(&error.to_string()).to_owned()
+}
+
+fn no_module(name: &str) -> Failure {
+    Failure::new(Code::BadPattern, format!("no module {name:?} is loaded"))
+        .hint("functions of programs and libraries cannot be traced yet; of a module once it is loaded")
+}
+
+/// Everything that matched is left out.
+fn all_left_out(skipped: &[Skipped]) -> Failure {
+    let names: Vec<&str> = skipped.iter().take(3).map(|one| one.name.as_str()).collect();
+    let reason = match skipped.first().map(|one| &one.reason) {
+        Some(SkipReason::Denied) => "a BPF program calls it itself, so that tracing it would hang the host",
+        Some(SkipReason::Asked) => "--skip leaves out all that matches",
+        Some(SkipReason::Ambiguous) => {
+            "the kernel has several functions of that name, of which not all can be traced"
+        }
+        Some(SkipReason::NoAddress) => "the kernel hides its addresses (sudo sysctl kernel.kptr_restrict=1)",
+        Some(SkipReason::NotInBtf) => "fentry cannot have it: not in BTF, or not the only one of its name",
+        _ => "nothing is left",
+    };
+    Failure::new(Code::NotTraceable, format!("{}: {reason}", names.join(", ")))
+        .hint("--list shows every function that matches, with its reason")
+}

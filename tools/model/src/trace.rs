@@ -1,0 +1,208 @@
+//! What a tracing tool was asked for, what it attached to, and what it counted.
+//!
+//! In a recording (`recording.rs`) a [`Trace`] is a line `trace`, a line `window`
+//! for each stretch of time, and at the end a line `accounting` and, where it was
+//! measured, a line `overhead`.
+
+use serde::{Deserialize, Serialize};
+
+mod attach;
+mod window;
+
+pub use attach::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
+pub use window::{MAX_WINDOWS, Payload, Window, Windows};
+
+/// Everything of one run of a tracing tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// What was asked for and what was attached.
+    pub head: Head,
+    /// What was counted, in the order of time. Empty where nothing was attached
+    /// (`--list`).
+    pub windows: Windows,
+    /// What was counted and lost in all; absent where the run did not end.
+    pub accounting: Option<Accounting>,
+    /// What our own programs cost; absent where it was not measured.
+    pub overhead: Option<Overhead>,
+}
+
+/// The line `trace`: known before anything is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// What was asked for.
+    pub asked: Asked,
+    /// What was attached, by mechanism. A function's index in the windows is its
+    /// place in these lists, one behind the other.
+    pub attach: Vec<Attach>,
+    /// What matched and was not attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+}
+
+impl Head {
+    /// Every attached function, by its index.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.attach.iter().flat_map(|attach| &attach.functions)
+    }
+}
+
+/// What was typed, as far as a renderer needs it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Patterns as typed.
+    pub patterns: Vec<String>,
+    /// Milliseconds between two blocks of the result; absent: one block at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<u64>,
+    /// Each block begins with the time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timestamp: bool,
+    /// Counts are shown as rates too.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate: bool,
+    /// Only so many rows, the largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<u32>,
+    /// The host's time zone when the run began, seconds east of UTC.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub utc_offset_s: i32,
+    /// Which events were counted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub filter: Filter,
+}
+
+/// Which events count; what is empty or absent does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    /// Processes, by the PID of the host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pids: Vec<u32>,
+    /// Threads, by the PID of the host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tids: Vec<u32>,
+    /// Command name of the thread, at most 15 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// Path of a cgroup (version 2); those below it count too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// CPUs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u32>,
+}
+
+/// What was counted and what was lost in all. Each term is counted on its own;
+/// an absent one is not counted by this kernel or does not occur with this tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounting {
+    /// Why the run ended.
+    pub ended: Ended,
+    /// Calls that were counted when they began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<u64>,
+    /// Calls that were counted when they returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<u64>,
+    /// Calls whose start could not be kept: the table was full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_lost: Option<u64>,
+    /// Calls whose return was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_missed: Option<u64>,
+    /// Calls that had not returned at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u64>,
+    /// Times the kernel did not run our program because one was running on that
+    /// CPU already (`bpf_prog_info.recursion_misses`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recursion_missed: Option<u64>,
+    /// Calls that the probe itself missed (`missed` of `bpf_link_info`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_missed: Option<u64>,
+    /// Stacks that could not be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_lost: Option<u64>,
+}
+
+impl Accounting {
+    /// Everything that was lost, with its name in the recording; not calls in
+    /// flight, which are no loss.
+    pub fn losses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("start_lost", self.start_lost),
+            ("return_missed", self.return_missed),
+            ("recursion_missed", self.recursion_missed),
+            ("link_missed", self.link_missed),
+            ("stack_lost", self.stack_lost),
+        ]
+        .into_iter()
+        .filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))
+    }
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// Its time was over.
+    #[default]
+    Duration,
+    /// Ctrl-C, or another signal that ends.
+    Signal,
+    /// None of the processes that were asked for exists any more.
+    Processes,
+    /// Our programs took more of the CPUs than `--max-overhead`.
+    Overhead,
+}
+
+/// How long our own programs ran, by the kernel's BPF statistics. A lower bound
+/// of what tracing costs: getting into a program and out is not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overhead {
+    /// Nanoseconds in our programs.
+    pub run_time_ns: u64,
+    /// How often they ran.
+    pub runs: u64,
+    /// Over how many milliseconds this was measured.
+    pub over_ms: u64,
+    /// CPUs that were online.
+    pub cpus: u32,
+}
+
+impl Overhead {
+    /// The share of all CPUs, in millionths.
+    pub fn share_ppm(&self) -> u64 {
+        let available_us = u128::from(self.over_ms) * 1000 * u128::from(self.cpus);
+        let used = u128::from(self.run_time_ns) * 1000;
+        used.checked_div(available_us).map_or(0, |ppm| u64::try_from(ppm).unwrap_or(u64::MAX))
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_of_all_cpus() {
+        // 2 ms of 4 CPUs in 1 s: half a thousandth.
+        let overhead = Overhead { run_time_ns: 2_000_000, runs: 1, over_ms: 1000, cpus: 4 };
+        assert_eq!(overhead.share_ppm(), 500);
+        assert_eq!(Overhead::default().share_ppm(), 0);
+    }
+
+    #[test]
+    fn what_is_in_flight_is_no_loss() {
+        let accounting = Accounting {
+            in_flight: Some(2),
+            link_missed: Some(0),
+            recursion_missed: Some(3),
+            ..Accounting::default()
+        };
+        assert_eq!(accounting.losses().collect::<Vec<_>>(), [("recursion_missed", 3)]);
+    }
+}

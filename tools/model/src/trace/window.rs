@@ -1,0 +1,239 @@
+//! What was counted in stretches of time.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Most windows of a recording. With one more, neighbours merge and each is twice
+/// as long: sums are exact, only the times get coarser.
+pub const MAX_WINDOWS: usize = 600;
+
+/// What was counted in one stretch of time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Milliseconds from the start of the recording to its own.
+    pub start_ms: u64,
+    /// Milliseconds from the start of the recording to its end.
+    pub end_ms: u64,
+    /// What was counted.
+    #[serde(flatten)]
+    pub payload: Payload,
+}
+
+/// What was counted, by the tool that counted it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Payload {
+    /// Calls by function: its index and how many, sorted by index; without those
+    /// that had none.
+    Counts(Vec<(u32, u64)>),
+}
+
+impl Payload {
+    /// How many events were counted.
+    pub fn events(&self) -> u64 {
+        let Self::Counts(counts) = self;
+        counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+}
+
+impl Window {
+    /// Milliseconds from its start to its end.
+    pub fn length_ms(&self) -> u64 {
+        self.end_ms.saturating_sub(self.start_ms)
+    }
+
+    /// What is wrong with a window that was read: `before` ended at `before_ms`,
+    /// and there are so many functions.
+    ///
+    /// # Errors
+    /// In words, for the reader of recordings.
+    pub(crate) fn check(&self, before_ms: u64, functions: usize) -> Result<(), String> {
+        // As long as the sun will shine; sums of such times do not overflow.
+        const LONGEST_MS: u64 = 1 << 58;
+        if self.start_ms < before_ms || self.end_ms < self.start_ms || self.end_ms > LONGEST_MS {
+            return Err("a window that begins or ends at the wrong time".into());
+        }
+        let Payload::Counts(counts) = &self.payload;
+        let sorted = counts.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !sorted || counts.last().is_some_and(|(last, _)| *last as usize >= functions) {
+            return Err("a window with a function that was not attached".into());
+        }
+        Ok(())
+    }
+
+    /// Takes in a later window.
+    pub fn merge(&mut self, later: Self) {
+        self.end_ms = self.end_ms.max(later.end_ms);
+        let Payload::Counts(mine) = &mut self.payload;
+        let Payload::Counts(theirs) = later.payload;
+        let mut sums: BTreeMap<u32, u64> = mine.iter().copied().collect();
+        for (function, count) in theirs {
+            let sum = sums.entry(function).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        *mine = sums.into_iter().collect();
+    }
+
+    /// Whether it is the last of its interval: the next would reach into the
+    /// following interval by more than half.
+    pub fn ends_interval(&self, interval_ms: u64) -> bool {
+        let interval = interval_ms.max(1);
+        let half = self.length_ms() / 2;
+        let place = (self.start_ms + half) / interval;
+        self.end_ms + half >= (place + 1).saturating_mul(interval)
+    }
+}
+
+/// The windows of a recording, at most [`MAX_WINDOWS`].
+#[derive(Clone, Debug, Default)]
+pub struct Windows {
+    all: Vec<Window>,
+    /// Into each go 2 to the power of this many of those that were added.
+    doublings: u32,
+    /// So many of those that were added are in the last one.
+    in_last: u32,
+}
+
+impl Windows {
+    /// Adds the next one.
+    pub fn push(&mut self, window: Window) {
+        let into_one = 1_u32.checked_shl(self.doublings).unwrap_or(u32::MAX);
+        match self.all.last_mut() {
+            Some(last) if self.in_last < into_one => {
+                last.merge(window);
+                self.in_last += 1;
+            }
+            _ => {
+                self.all.push(window);
+                self.in_last = 1;
+            }
+        }
+        if self.all.len() > MAX_WINDOWS {
+            self.halve(into_one);
+        }
+    }
+
+    fn halve(&mut self, into_one: u32) {
+        // The last one began just now, so it is without a neighbour if their
+        // number is odd, which it is: MAX_WINDOWS and one.
+        let mut merged: Vec<Window> = Vec::with_capacity(MAX_WINDOWS);
+        for (index, window) in std::mem::take(&mut self.all).into_iter().enumerate() {
+            match merged.last_mut() {
+                Some(last) if index % 2 == 1 => last.merge(window),
+                _ => merged.push(window),
+            }
+        }
+        if merged.len() * 2 == MAX_WINDOWS {
+            self.in_last += into_one;
+        }
+        self.all = merged;
+        self.doublings += 1;
+    }
+
+    /// In the order of time.
+    pub fn iter(&self) -> std::slice::Iter<'_, Window> {
+        self.all.iter()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// As many blocks as were asked for: the windows of each interval as one;
+    /// without an interval all of them.
+    pub fn by_interval(&self, interval_ms: Option<u64>) -> Vec<Window> {
+        let mut blocks: Vec<Window> = Vec::new();
+        let mut open = false;
+        for window in &self.all {
+            let ends = interval_ms.is_some_and(|interval| window.ends_interval(interval));
+            match blocks.last_mut() {
+                Some(block) if open => block.merge(window.clone()),
+                _ => blocks.push(window.clone()),
+            }
+            open = !ends;
+        }
+        blocks
+    }
+}
+
+/// How they came to be does not matter.
+impl PartialEq for Windows {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
+
+impl Eq for Windows {}
+
+impl FromIterator<Window> for Windows {
+    fn from_iter<T: IntoIterator<Item = Window>>(windows: T) -> Self {
+        let mut all = Self::default();
+        windows.into_iter().for_each(|window| all.push(window));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn window(start_ms: u64, end_ms: u64, counts: &[(u32, u64)]) -> Window {
+        Window { start_ms, end_ms, payload: Payload::Counts(counts.to_vec()) }
+    }
+
+    #[test]
+    fn neighbours_merge_when_there_are_too_many() {
+        let seconds = |number: u64| (0..number).map(|s| window(s * 1000, (s + 1) * 1000, &[(0, s)]));
+        let windows: Windows = seconds(600).collect();
+        assert_eq!(windows.iter().count(), 600);
+        let windows: Windows = seconds(603).collect();
+        assert_eq!(windows.iter().count(), 302);
+        let ends: Vec<_> = windows.iter().map(|window| (window.start_ms, window.end_ms)).collect();
+        assert_eq!(ends[0], (0, 2000));
+        assert_eq!(ends[300..], [(600_000, 602_000), (602_000, 603_000)]);
+        let windows: Windows = seconds(5000).collect();
+        assert!(windows.iter().all(|window| window.length_ms() <= 16_000));
+        assert!(windows.iter().count() <= MAX_WINDOWS);
+        let total: u64 = windows.by_interval(None).iter().map(sum).sum();
+        assert_eq!(total, 4999 * 5000 / 2);
+    }
+
+    fn sum(window: &Window) -> u64 {
+        window.payload.events()
+    }
+
+    #[test]
+    fn an_interval_takes_the_windows_whose_middle_is_in_it() {
+        // The clock is never exact.
+        let ends = [0, 1001, 2003, 2999, 4000, 4200];
+        let windows: Windows = ends.windows(2).map(|pair| window(pair[0], pair[1], &[(1, 1)])).collect();
+        let blocks = windows.by_interval(Some(2000));
+        let found: Vec<_> = blocks.iter().map(|block| (block.end_ms, sum(block))).collect();
+        assert_eq!(found, [(2003, 2), (4000, 2), (4200, 1)]);
+        assert_eq!(windows.by_interval(None).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_in_merging(
+            counts in prop::collection::vec(prop::collection::btree_map(0_u32..4, 0_u64..9, 0..4), 0..2000),
+            interval in prop::option::of(1_u64..5000),
+        ) {
+            let expected: u64 = counts.iter().flat_map(|counts| counts.values()).sum();
+            let windows: Windows = counts
+                .iter()
+                .zip(0..)
+                .map(|(counts, at)| {
+                    let counts: Vec<_> = counts.iter().map(|(function, count)| (*function, *count)).collect();
+                    window(at * 1000, (at + 1) * 1000, &counts)
+                })
+                .collect();
+            prop_assert!(windows.iter().count() <= MAX_WINDOWS);
+            prop_assert_eq!(windows.by_interval(interval).iter().map(sum).sum::<u64>(), expected);
+        }
+    }
+}
