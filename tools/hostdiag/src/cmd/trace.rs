@@ -26,7 +26,7 @@ use crate::sys;
 /// Options of every tracing tool.
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Functions: func, 'glob*', module:func, t:category:event.
+    /// Functions: func, 'glob*', module:func, lib:func, /path:func, t:category:event.
     #[arg(value_name = "PATTERN", required = true)]
     pub patterns: Vec<String>,
     /// Patterns are regular expressions, which match anywhere in a name.
@@ -111,8 +111,9 @@ fn positive(text: &str) -> Result<Duration, String> {
 
 impl TraceArgs {
     /// Which functions and how.
-    pub fn request(&self) -> Request {
+    pub fn request(&self, filter: &Filter) -> Request {
         Request {
+            pid: filter.pids.first().copied(),
             patterns: self.patterns.clone(),
             regex: self.regexp,
             skip: self.skip.clone(),

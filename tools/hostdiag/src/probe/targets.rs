@@ -1,8 +1,10 @@
 //! From patterns to targets: what to attach, where it is, and in which way.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
@@ -13,7 +15,7 @@ use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::pattern::{self, Names, Pattern};
 use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Way};
-use super::{events, not_attached, quietly, reason};
+use super::{events, not_attached, quietly, reason, user};
 use crate::fail::{Code, Failure};
 
 /// What was asked for.
@@ -29,6 +31,8 @@ pub struct Request {
     pub way: Way,
     /// `--yes`.
     pub yes: bool,
+    /// The process whose programs and libraries are meant.
+    pub pid: Option<u32>,
 }
 
 /// What is to be attached.
@@ -40,6 +44,8 @@ pub struct Targets {
     targets: Vec<Target>,
     groups: Vec<Group>,
     lists: Lists,
+    /// Programs and libraries, open until they are attached to.
+    files: Vec<user::Target>,
 }
 
 /// What was attached.
@@ -75,8 +81,10 @@ impl Targets {
             targets: Vec::new(),
             groups: Vec::new(),
             lists: Lists::default(),
+            files: Vec::new(),
         };
         targets.add_kernel(&patterns, &skip, request)?;
+        targets.add_user(&patterns, &skip, request.pid)?;
         targets.add_events(&patterns, &skip)?;
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
@@ -91,8 +99,7 @@ impl Targets {
                 pattern::Place::Kernel { module, names } => {
                     wanted.push(Wanted { text: &pattern.text, module: module.as_deref(), names });
                 }
-                pattern::Place::User { file, .. } => return Err(no_module(file).into()),
-                pattern::Place::Tracepoint { .. } => {}
+                pattern::Place::User { .. } | pattern::Place::Tracepoint { .. } => {}
             }
         }
         if wanted.is_empty() {
@@ -164,15 +171,50 @@ impl Targets {
         self.functions.push(function);
     }
 
+    /// Functions of programs and libraries, each at its place in the file.
+    fn add_user(&mut self, patterns: &[Pattern], skip: &[Names], pid: Option<u32>) -> Result<()> {
+        let first = self.targets.len();
+        for pattern in patterns {
+            let pattern::Place::User { file, names } = &pattern.place else { continue };
+            let is_wanted = |name: &str| names.contain(name);
+            let functions = pattern.text.rsplit(':').next().unwrap_or_default();
+            let wanted = user::Wanted { file, pattern: functions, is_wanted: &is_wanted, pid };
+            let found = user::find(&wanted).map_err(|error| no_module(file, error))?;
+            let path = CString::new(found.attach_path().into_os_string().into_vec())?;
+            let module = found.path.file_name().map(|name| name.to_string_lossy().into_owned());
+            for function in &found.functions {
+                let Some(name) = function.names.first().cloned() else { continue };
+                if skip.iter().any(|skip| skip.contain(&name)) {
+                    self.skipped.push(Skipped { name, module: module.clone(), reason: SkipReason::Asked });
+                    continue;
+                }
+                let place = Place::User { file: path.clone(), offset: function.offset };
+                self.add(Function { name, module: module.clone(), address: None }, place);
+            }
+            for (name, reason) in &found.skipped {
+                let (name, reason) = (name.clone(), SkipReason::NoPlace(reason.as_str().to_owned()));
+                self.skipped.push(Skipped { name, module: module.clone(), reason });
+            }
+            self.files.push(found);
+        }
+        self.group(first, Mechanism::Uprobe);
+        Ok(())
+    }
+
+    /// What was added since goes by the only way there is.
+    fn group(&mut self, first: usize, mechanism: Mechanism) {
+        if self.targets.len() > first {
+            let functions = (first..self.targets.len()).collect();
+            self.groups.push(Group { functions, ways: vec![(mechanism, Reason::OnlyWay)] });
+        }
+    }
+
     fn add_events(&mut self, patterns: &[Pattern], skip: &[Names]) -> Result<()> {
         let first = self.targets.len();
         for (name, id) in events::find(patterns, skip)? {
             self.add(Function { name, ..Function::default() }, Place::Tracepoint(id));
         }
-        if self.targets.len() > first {
-            let functions = (first..self.targets.len()).collect();
-            self.groups.push(Group { functions, ways: vec![(Mechanism::Tracepoint, Reason::OnlyWay)] });
-        }
+        self.group(first, Mechanism::Tracepoint);
         Ok(())
     }
 
@@ -316,9 +358,17 @@ fn words(error: &io::Error) -> String {
     reason(&error.to_string()).to_owned()
 }
 
-fn no_module(name: &str) -> Failure {
-    Failure::new(Code::BadPattern, format!("no module {name:?} is loaded"))
-        .hint("functions of programs and libraries cannot be traced yet; of a module once it is loaded")
+/// `name:function` may have meant a module.
+fn no_module(name: &str, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Failure>() {
+        Ok(mut failure) => {
+            if failure.code == Code::NoSuchProgram && !name.contains('/') {
+                failure.message.push_str(", and no module of that name is loaded");
+            }
+            failure.into()
+        }
+        Err(error) => error,
+    }
 }
 
 /// Everything that matched is left out.
@@ -332,6 +382,7 @@ fn all_left_out(skipped: &[Skipped]) -> Failure {
         }
         Some(SkipReason::NoAddress) => "the kernel hides its addresses (sudo sysctl kernel.kptr_restrict=1)",
         Some(SkipReason::NotInBtf) => "fentry cannot have it: not in BTF, or not the only one of its name",
+        Some(SkipReason::NoPlace(reason)) => reason,
         _ => "nothing is left",
     };
     Failure::new(Code::NotTraceable, format!("{}: {reason}", names.join(", ")))

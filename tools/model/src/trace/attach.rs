@@ -123,6 +123,8 @@ pub enum SkipReason {
     NoAddress,
     /// Not in BTF, and fentry was asked for.
     NotInBtf,
+    /// Of a program: it has no place to attach to, for this reason.
+    NoPlace(String),
     /// The kernel refused it with these words.
     Refused(String),
 }
