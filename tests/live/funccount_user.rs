@@ -40,7 +40,10 @@ fn funccount_of_a_library_counts_the_calls_of_one_process() {
 
 #[test]
 fn funccount_names_what_is_near_a_function_of_a_library() {
-    let (status, said) = refused_trace(&["funccount", "libc:mallok"]);
+    let mut shell = shell(0);
+    let (status, said) = refused_trace(&["funccount", "-p", &shell.id().to_string(), "libc:mallok"]);
+    go(&mut shell);
+    shell.wait().unwrap();
     assert_eq!(status, Some(2));
     assert!(said.contains("[no-such-function]") && said.contains("did you mean malloc"), "{said}");
 }
