@@ -27,6 +27,11 @@ enum {
 	BPF_F_MMAPABLE = 1 << 10,
 };
 
+// arch/x86/include/asm/ptrace.h; the same on every kernel, so not relocated.
+struct pt_regs {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip;
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct list_head {

@@ -81,6 +81,36 @@ fn funccount_counts_several_patterns_and_globs_apart() {
     }
 }
 
+/// More kprobes than are attached alone are one event of tracefs.
+#[test]
+fn funccount_counts_many_kprobes_by_address() {
+    let events = || fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    let before = events();
+    let args = ["--attach", "kprobe", "__x64_sys_get[a-z]*", "ptep_*"];
+    let mut during = String::new();
+    let traced = count(&args, || {
+        call_getpgid(CALLS);
+        during = events();
+    });
+    assert!(during.matches("hostdiag_").count() > 8, "{during}");
+    assert_eq!(traced.calls(GETPGID), CALLS, "{}", traced.said);
+    let accounting = traced.trace().accounting.as_ref().unwrap();
+    assert_eq!(accounting.link_missed, Some(0), "every kernel counts what an event misses");
+    assert_eq!(events(), before, "nothing is left behind");
+}
+
+#[test]
+fn funccount_removes_what_a_killed_run_left() {
+    let events = || fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    let tracing = Tracing::start(&["funccount", "--attach", "kprobe", "__x64_sys_get[a-z]*"]);
+    let group = format!("hostdiag_{}/", tracing.id());
+    assert!(events().contains(&group));
+    kill(tracing.id(), Signal::SIGKILL).unwrap();
+    tracing.wait();
+    count(&[GETPGID], || {});
+    assert!(!events().contains(&group), "{}", events());
+}
+
 #[test]
 fn funccount_takes_only_what_was_asked_for() {
     // Not ours: other threads, processes, names, CPUs, cgroups.

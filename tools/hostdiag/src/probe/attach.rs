@@ -13,13 +13,20 @@ use std::path::Path;
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::libbpf_sys::bpf_insn;
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo, PerfEventType};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 
+use super::kprobe_event::KprobeEvent;
 use crate::sys::{self, Copied};
 
 /// In the place of a function's index, bpf/slot.bpf.h.
 const SLOT: u64 = 0x5107_c0de_0be1_1a57;
 /// Most threads that attach or detach.
 const THREADS: usize = 64;
+/// So many kprobes are attached on their own; more go into one event.
+pub const ONE_BY_ONE: usize = 8;
+/// Before the first instruction there is this where CPUs check that jumps land
+/// on it (`endbr64`); ftrace's place is then behind it.
+const ENDBR: u64 = 4;
 
 /// Where a program can be attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +64,8 @@ pub struct Programs<'a> {
     pub one: &'a [bpf_insn],
     /// That of many functions.
     pub many: Option<BorrowedFd<'a>>,
+    /// That of many kprobes in one event, and its map from address to slot.
+    pub by_address: Option<(BorrowedFd<'a>, MapHandle)>,
 }
 
 /// What is attached: detached when it is dropped.
@@ -68,8 +77,17 @@ pub struct Attached {
     links: Vec<OwnedFd>,
     /// Perf events under links.
     events: Vec<OwnedFd>,
-    /// The program of many functions is attached.
-    many: bool,
+    /// Kprobes in events.
+    defined: Vec<Defined>,
+    /// Programs of the tool itself that are attached, by their names.
+    whole: Vec<&'static str>,
+}
+
+/// An event of many kprobes, and what holds the program to it: dropped in this order.
+struct Defined {
+    link: OwnedFd,
+    _event: Option<OwnedFd>,
+    probes: KprobeEvent,
 }
 
 /// A target that could not be attached, and why.
@@ -87,6 +105,11 @@ pub fn attach(
     let count = targets.len();
     let (attached, mut refused) = match mechanism {
         Mechanism::KprobeMulti => many(programs, targets)?,
+        Mechanism::Kprobe if count > ONE_BY_ONE => match as_event(programs, &targets) {
+            Ok(done) => done,
+            // One that cannot be armed keeps the others from it.
+            Err(_) => one_by_one(programs, mechanism, targets)?,
+        },
         _ => one_by_one(programs, mechanism, targets)?,
     };
     if refused.len() == count && count > 0 {
@@ -97,7 +120,13 @@ pub fn attach(
 
 impl Attached {
     fn one(program: OwnedFd, link: OwnedFd, event: Option<OwnedFd>) -> Self {
-        Self { programs: vec![program], links: vec![link], events: event.into_iter().collect(), many: false }
+        Self {
+            programs: vec![program],
+            links: vec![link],
+            events: event.into_iter().collect(),
+            defined: Vec::new(),
+            whole: Vec::new(),
+        }
     }
 
     /// Takes over what others hold.
@@ -106,22 +135,26 @@ impl Attached {
         self.programs.append(&mut other.programs);
         self.links.append(&mut other.links);
         self.events.append(&mut other.events);
-        self.many |= other.many;
+        self.defined.append(&mut other.defined);
+        self.whole.append(&mut other.whole);
     }
 
     /// Whether this kernel counts what kprobes and tracepoints leave out: the same
     /// change (about 6.7) brought that and the `missed` of a link.
     pub fn tells_missed(&self) -> bool {
-        self.links.first().is_some_and(|link| sys::link_tells_missed(link.as_fd()).unwrap_or(false))
+        let mut links = self.links.iter().chain(self.defined.iter().map(|defined| &defined.link));
+        links.next().is_some_and(|link| sys::link_tells_missed(link.as_fd()).unwrap_or(false))
     }
 
     /// Calls that the probes missed; absent where the kernel does not tell, or
     /// where there is nothing that could miss one by itself (fentry, tracepoints).
     pub fn missed(&self) -> Option<u64> {
+        // Of the probes of an event its link knows the first alone.
+        let defined = self.defined.iter().map(|defined| defined.probes.missed());
+        let mut sum = if self.defined.is_empty() { None } else { defined.sum::<Option<u64>>() };
         if !self.tells_missed() {
-            return None;
+            return if self.links.is_empty() { sum } else { None };
         }
-        let mut sum = None;
         for link in &self.links {
             let missed = match LinkInfo::from_fd(link.as_fd()).map(|info| info.info) {
                 Ok(LinkTypeInfo::KprobeMulti(info)) => info.missed,
@@ -141,19 +174,19 @@ impl Attached {
         self.programs.iter().map(AsFd::as_fd)
     }
 
-    /// Whether the program of many functions is attached.
-    pub fn many(&self) -> bool {
-        self.many
+    /// Programs of many places that are attached: `many`, `by_address`.
+    pub fn whole(&self) -> &[&'static str] {
+        &self.whole
     }
 
     /// How many descriptors are to be closed.
     pub fn len(&self) -> usize {
-        self.links.len()
+        self.links.len() + self.defined.len()
     }
 
     /// Whether nothing is attached.
     pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
+        self.len() == 0
     }
 }
 
@@ -163,6 +196,8 @@ impl Drop for Attached {
         for descriptors in [&mut self.links, &mut self.events, &mut self.programs] {
             parallel(std::mem::take(descriptors), drop);
         }
+        // Now that nothing uses them.
+        self.defined.clear();
     }
 }
 
@@ -199,7 +234,7 @@ fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, 
         match attach_list(program, &part) {
             Ok(link) => {
                 attached.links.push(link);
-                attached.many = true;
+                attached.whole = vec!["many"];
             }
             // Not a matter of this or that function.
             Err(error) if is_general(&error) => return Err(error),
@@ -217,12 +252,8 @@ fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, 
 }
 
 fn attach_list(program: BorrowedFd<'_>, targets: &[Target]) -> io::Result<OwnedFd> {
-    let address = |target: &Target| match target.place {
-        Place::Function { address: Some(address), .. } => Ok((address, u64::from(target.slot))),
-        _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
-    };
-    let (addresses, slots): (Vec<u64>, Vec<u64>) =
-        targets.iter().map(address).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+    let addresses: Vec<u64> = targets.iter().map(address).collect::<io::Result<_>>()?;
+    let slots: Vec<u64> = targets.iter().map(|target| target.slot.into()).collect();
     sys::attach_kprobe_multi(program, &addresses, &slots)
 }
 
@@ -231,6 +262,37 @@ fn is_general(error: &io::Error) -> bool {
     let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
     use nix::errno::Errno::{ENOSYS, EOPNOTSUPP, EPERM};
     matches!(errno, ENOSYS | EOPNOTSUPP | EPERM)
+}
+
+/// Many kprobes as one event.
+fn as_event(programs: &Programs<'_>, targets: &[Target]) -> io::Result<(Attached, Vec<Refused>)> {
+    let (program, slots) = programs.by_address.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    let addresses: Vec<u64> = targets.iter().map(address).collect::<io::Result<_>>()?;
+    for (target, address) in targets.iter().zip(&addresses) {
+        for entry in [*address, address + ENDBR] {
+            slots
+                .update(&entry.to_ne_bytes(), &target.slot.to_ne_bytes(), MapFlags::ANY)
+                .map_err(io::Error::other)?;
+        }
+    }
+    let (probes, refused) = KprobeEvent::define(&addresses)?;
+    let event = sys::open_event(sys::Place::Tracepoint(probes.id()?))?;
+    let (link, event) = match sys::attach_event(*program, event.as_fd())? {
+        Some(link) => (link, Some(event)),
+        None => (event, None),
+    };
+    let mut attached = Attached::default();
+    attached.defined.push(Defined { link, _event: event, probes });
+    attached.whole.push("by_address");
+    let refused = refused.into_iter().filter_map(|(place, error)| Some((targets.get(place)?.clone(), error)));
+    Ok((attached, refused.collect()))
+}
+
+fn address(target: &Target) -> io::Result<u64> {
+    match target.place {
+        Place::Function { address: Some(address), .. } => Ok(address),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }
 
 fn one_by_one(

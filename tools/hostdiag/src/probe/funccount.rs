@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
 use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
-use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{MapHandle, OpenObject};
 
 use self::skel::{FunccountSkel, FunccountSkelBuilder};
 use super::attach::Programs;
@@ -91,7 +91,11 @@ impl<'a> Counting<'a> {
         let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
             .context("failed to map the counters")?;
         let many = targets.wants_many().then(|| skel.progs.many.as_fd());
-        let done = targets.attach(&Programs { one: skel.progs.one.insns(), many })?;
+        let by_address = match targets.wants_by_address() {
+            0 => None,
+            _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
+        };
+        let done = targets.attach(&Programs { one: skel.progs.one.insns(), many, by_address })?;
         let before = vec![0; done.slots.len()];
         Ok(Self { skel, counters, layout, before, done })
     }
@@ -110,8 +114,12 @@ fn load<'a>(
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
     let mut open = FunccountSkelBuilder::default().open(storage)?;
     open.progs.many.set_autoload(targets.wants_many());
+    let by_address = targets.wants_by_address();
+    open.progs.by_address.set_autoload(by_address > 0);
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     open.maps.counts.set_max_entries(number(layout.counters()))?;
+    // A function has two addresses, see attach.rs.
+    open.maps.slots.set_max_entries(number(2 * by_address).max(1))?;
     open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
     open.maps.tids.set_max_entries(filter::room(&filter.tids))?;
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
@@ -142,10 +150,12 @@ impl Tool for Counting<'_> {
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        let many = self.skel.progs.many.as_fd();
         // One that was not loaded has no descriptor.
-        let many = Some(many).filter(|_| self.done.attached.many());
-        self.done.attached.programs().chain(many).collect()
+        let whole = self.done.attached.whole().iter().map(|name| match *name {
+            "many" => self.skel.progs.many.as_fd(),
+            _ => self.skel.progs.by_address.as_fd(),
+        });
+        self.done.attached.programs().chain(whole).collect()
     }
 
     fn account(&self) -> Accounting {

@@ -224,6 +224,14 @@ impl Targets {
         self.groups.iter().any(|group| group.ways.iter().any(multi))
     }
 
+    /// So many kprobes may go into one event; 0 where they are attached alone.
+    pub fn wants_by_address(&self) -> usize {
+        let kprobe = |(mechanism, _): &(Mechanism, Reason)| *mechanism == Mechanism::Kprobe;
+        let groups = self.groups.iter().filter(|group| group.ways.iter().any(kprobe));
+        let number = groups.map(|group| group.functions.len()).max().unwrap_or(0);
+        if number > attach::ONE_BY_ONE { number } else { 0 }
+    }
+
     /// What would be attached, without attaching it: the first way of each group.
     pub fn planned(&self) -> Vec<Attach> {
         let attach = |group: &Group| {
