@@ -8,4 +8,5 @@ mod journal;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod offload;
+mod symbol;
 mod vlan_features;

@@ -15,10 +15,12 @@ mod netem;
 mod offload;
 mod offload_intent;
 mod offload_lro;
-mod offload_model;
 mod offload_refused;
 mod role_facts;
 mod stack;
+#[path = "../../live/symbol.rs"]
+mod symbol;
+mod user_probe;
 mod vitals;
 #[path = "../../live/vlan_features.rs"]
 mod vlan_features;

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod process;
 pub mod run;
 pub mod targets;
+pub mod user;
 pub mod vlan_features;
 
 /// The kernel's own types: without this file nothing of ours loads.
