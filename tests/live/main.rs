@@ -4,6 +4,7 @@
 
 mod doctor;
 mod funccount_user;
+mod funccount;
 mod journal;
 #[path = "../lab/mod.rs"]
 mod lab;

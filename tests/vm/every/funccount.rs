@@ -232,6 +232,30 @@ fn funccount_prints_all_of_it_on_ctrl_c() {
     );
 }
 
+/// Letting go of hundreds of kprobes takes seconds. Who does not want to wait
+/// has the result already; definitions without effect stay until the next start.
+#[test]
+fn funccount_does_not_wait_on_a_second_ctrl_c() {
+    let kprobes = || {
+        let list = fs::read_to_string("/sys/kernel/debug/kprobes/list").unwrap();
+        list.lines().filter(|line| !line.contains("[DISABLED]")).count()
+    };
+    let before = kprobes();
+    let mut tracing = Tracing::start(&["funccount", "--attach", "kprobe", "tcp_[a-e]*"]);
+    kill(tracing.id(), Signal::SIGINT).unwrap();
+    // The table is there while it detaches.
+    let table = tracing.read_until("COUNT\n");
+    assert!(table.contains("FUNC"), "{table}");
+    assert!(kprobes() > before, "it has not let go yet");
+    kill(tracing.id(), Signal::SIGINT).unwrap();
+    let (output, said) = tracing.wait();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    wait_until("the child has let go of everything", || kprobes() == before);
+    count(&[GETPGID], || {});
+    let left = fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    assert!(!left.contains("hostdiag_"), "{left}");
+}
+
 #[test]
 fn funccount_ends_with_the_process_it_watches() {
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();

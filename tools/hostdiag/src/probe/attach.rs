@@ -222,30 +222,35 @@ fn parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Ve
     })
 }
 
-/// All functions at once. Where one of them cannot be had the kernel takes none,
-/// so the list is halved down to the guilty ones, and the rest is attached
-/// without them.
+/// All functions at once.
 fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, Vec<Refused>)> {
     let program = programs.many.ok_or(io::ErrorKind::Unsupported)?;
+    let (links, refused) = halving(targets, |part| attach_list(program, part))?;
     let mut attached = Attached::default();
-    let mut refused = Vec::new();
-    let mut open = vec![targets];
+    attached.links = links;
+    attached.whole.push("many");
+    Ok((attached, refused))
+}
+
+/// Where one of a list cannot be had the kernel takes none, so the list is halved
+/// down to the guilty ones, and the rest is attached without them.
+///
+/// # Errors
+/// One that is no matter of this or that function.
+fn halving<T>(
+    targets: Vec<Target>,
+    mut attach: impl FnMut(&[Target]) -> io::Result<T>,
+) -> io::Result<(Vec<T>, Vec<Refused>)> {
+    let (mut attached, mut refused, mut open) = (Vec::new(), Vec::new(), vec![targets]);
     while let Some(mut part) = open.pop() {
-        match attach_list(program, &part) {
-            Ok(link) => {
-                attached.links.push(link);
-                attached.whole = vec!["many"];
-            }
-            // Not a matter of this or that function.
+        match attach(&part) {
+            Ok(link) => attached.push(link),
             Err(error) if is_general(&error) => return Err(error),
-            Err(error) => match part.len() {
-                0 => {}
-                1 => refused.extend(part.pop().map(|target| (target, error))),
-                length => {
-                    let rest = part.split_off(length / 2);
-                    open.extend([rest, part]);
-                }
-            },
+            Err(error) if part.len() < 2 => refused.extend(part.pop().map(|target| (target, error))),
+            Err(_) => {
+                let rest = part.split_off(part.len() / 2);
+                open.extend([rest, part]);
+            }
         }
     }
     Ok((attached, refused))
@@ -382,6 +387,27 @@ mod tests {
             copy_for(7, &program).unwrap().iter().map(|instruction| instruction.imm).collect();
         assert_eq!(copy, [SLOT as u32 as i32, 0, 7, 0]);
         assert!(copy_for(7, &program[..2]).is_err());
+    }
+
+    #[test]
+    fn a_list_is_halved_down_to_the_guilty() {
+        let target = |slot| Target { slot, place: Place::Tracepoint(0) };
+        let attach = |guilty: &'static [u32], code| {
+            move |part: &[Target]| match part.iter().any(|target| guilty.contains(&target.slot)) {
+                true => Err(io::Error::from_raw_os_error(code)),
+                false => Ok(part.len()),
+            }
+        };
+        let all = || (0..1000).map(target).collect::<Vec<_>>();
+        let (links, refused) = halving(all(), attach(&[0, 617, 999], nix::libc::EINVAL)).unwrap();
+        assert_eq!(links.iter().sum::<usize>(), 997);
+        // As few links as halving gives.
+        assert!(links.len() < 3 * 10, "{links:?}");
+        let mut slots: Vec<u32> = refused.iter().map(|(target, _)| target.slot).collect();
+        slots.sort_unstable();
+        assert_eq!(slots, [0, 617, 999]);
+        assert_eq!(halving(all(), attach(&[], 0)).unwrap().0, [1000]);
+        assert!(halving(all(), attach(&[5], nix::libc::EOPNOTSUPP)).is_err());
     }
 
     #[test]
