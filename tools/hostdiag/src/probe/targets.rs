@@ -1,8 +1,10 @@
 //! From patterns to targets: what to attach, where it is, and in which way.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
@@ -13,7 +15,7 @@ use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::pattern::{self, Names, Pattern};
 use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Way};
-use super::{events, not_attached, quietly, reason};
+use super::{events, not_attached, quietly, reason, user};
 use crate::fail::{Code, Failure};
 
 /// What was asked for.
@@ -29,6 +31,9 @@ pub struct Request {
     pub way: Way,
     /// `--yes`.
     pub yes: bool,
+    /// The only process that is asked for, by its number on the host: functions of
+    /// user programs are looked for in its files, and attached to in it alone.
+    pub pid: Option<u32>,
 }
 
 /// What is to be attached.
@@ -40,6 +45,8 @@ pub struct Targets {
     targets: Vec<Target>,
     groups: Vec<Group>,
     lists: Lists,
+    /// Files, which stay open until they are attached to.
+    files: Vec<user::Target>,
 }
 
 /// What was attached.
@@ -75,8 +82,10 @@ impl Targets {
             targets: Vec::new(),
             groups: Vec::new(),
             lists: Lists::default(),
+            files: Vec::new(),
         };
         targets.add_kernel(&patterns, &skip, request)?;
+        targets.add_user(&patterns, &skip, request)?;
         targets.add_events(&patterns, &skip)?;
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
@@ -91,8 +100,7 @@ impl Targets {
                 pattern::Place::Kernel { module, names } => {
                     wanted.push(Wanted { text: &pattern.text, module: module.as_deref(), names });
                 }
-                pattern::Place::User { file, .. } => return Err(no_module(file).into()),
-                pattern::Place::Tracepoint { .. } => {}
+                pattern::Place::User { .. } | pattern::Place::Tracepoint { .. } => {}
             }
         }
         if wanted.is_empty() {
@@ -162,6 +170,50 @@ impl Targets {
         let slot = u32::try_from(self.functions.len()).unwrap_or(u32::MAX);
         self.targets.push(Target { slot, place });
         self.functions.push(function);
+    }
+
+    fn add_user(&mut self, patterns: &[Pattern], skip: &[Names], request: &Request) -> Result<()> {
+        let first = self.targets.len();
+        for pattern in patterns {
+            let pattern::Place::User { file, names } = &pattern.place else { continue };
+            let wanted = user::Wanted {
+                file,
+                pattern: &pattern.text,
+                is_wanted: &|name| names.contain(name),
+                pid: request.pid,
+            };
+            let found = user::find(&wanted)?;
+            self.add_file(&found, skip, request.pid)?;
+            self.files.push(found);
+        }
+        let number = self.targets.len() - first;
+        if number > plan::SLOW && !request.yes {
+            return Err(plan::too_many(number).into());
+        }
+        if number > 0 {
+            let functions = (first..self.targets.len()).collect();
+            self.groups.push(Group { functions, ways: vec![(Mechanism::Uprobe, Reason::OnlyWay)] });
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, found: &user::Target, skip: &[Names], pid: Option<u32>) -> Result<()> {
+        let module = Some(found.path.display().to_string());
+        let path = CString::new(found.attach_path().into_os_string().into_vec())?;
+        let left_out = |name: &str, reason| Skipped { name: name.into(), module: module.clone(), reason };
+        for (name, why) in &found.skipped {
+            self.skipped.push(left_out(name, SkipReason::Unfit(why.as_str().into())));
+        }
+        for function in &found.functions {
+            let Some(name) = function.names.first() else { continue };
+            if skip.iter().any(|names| function.names.iter().any(|name| names.contain(name))) {
+                self.skipped.push(left_out(name, SkipReason::Asked));
+                continue;
+            }
+            let place = Place::User { file: path.clone(), offset: function.offset, pid };
+            self.add(Function { name: name.clone(), module: module.clone(), address: None }, place);
+        }
+        Ok(())
     }
 
     fn add_events(&mut self, patterns: &[Pattern], skip: &[Names]) -> Result<()> {
@@ -322,11 +374,6 @@ impl Types {
 
 fn words(error: &io::Error) -> String {
     reason(&error.to_string()).to_owned()
-}
-
-fn no_module(name: &str) -> Failure {
-    Failure::new(Code::BadPattern, format!("no module {name:?} is loaded"))
-        .hint("functions of programs and libraries cannot be traced yet; of a module once it is loaded")
 }
 
 /// Everything that matched is left out.
