@@ -1,12 +1,12 @@
 //! `hostdiag funccount` on the machine at hand: tracepoints work on every kernel.
 use std::fs::{self, File};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hostdiag_model::trace::Ended;
 use nix::unistd::gettid;
 
-use crate::lab::{Traced, Tracing, Unprivileged, call_getpgid, private_tracefs, refused_trace};
+use crate::lab::{Traced, Tracing, Unprivileged, call_getpgid, hostdiag, private_tracefs, refused_trace};
 
 const GETPGID: &str = "t:syscalls:sys_enter_getpgid";
 const EVENT: &str = "syscalls:sys_enter_getpgid";
@@ -46,7 +46,7 @@ fn funccount_prints_what_it_keeps() {
     }
     let (output, said) = tracing.interrupt();
     assert_eq!(output.status.code(), Some(0), "{said}");
-    let report = Command::new(env!("CARGO_BIN_EXE_hostdiag")).args(["report", path]).output().unwrap();
+    let report = hostdiag().args(["report", path]).output().unwrap();
     fs::remove_file(&file).unwrap();
     let [printed, again] = [output.stdout, report.stdout].map(|text| String::from_utf8(text).unwrap());
     assert_eq!(again, printed);
@@ -67,7 +67,7 @@ fn funccount_says_when_the_recording_cannot_be_kept() {
 #[test]
 fn funccount_ends_well_when_nobody_reads_it() {
     private_tracefs();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hostdiag"))
+    let mut child = hostdiag()
         .args(["funccount", "-i", "10ms", GETPGID])
         .stdout(Stdio::piped())
         .stderr(File::create("/dev/null").unwrap())
@@ -121,5 +121,28 @@ fn funccount_attaches_to_functions_or_says_what_still_works() {
         let (status, said) = refused_trace(&["funccount", "do_exit"]);
         assert_eq!(status, Some(4), "{said}");
         assert!(said.contains("[no-probes]") && said.contains("t:category:event"), "{said}");
+    }
+}
+
+#[inline(never)]
+fn function_of_ours(number: u64) -> u64 {
+    std::hint::black_box(number)
+}
+
+/// Functions of a program: in one process, and in all of them.
+#[test]
+fn funccount_counts_user_functions_exactly() {
+    let exe = std::env::current_exe().unwrap();
+    let pattern = format!("{}:*function_of_ours*", exe.display());
+    let (process, thread) = (std::process::id().to_string(), gettid().to_string());
+    for only in [&["--pid", &process][..], &["--tid", &thread]] {
+        let args = [&["funccount", "--format", "json", &pattern], only].concat();
+        let tracing = Tracing::start(&args);
+        (0..1009).for_each(|number| assert_eq!(function_of_ours(number), number));
+        let traced = tracing.record();
+        assert_eq!((traced.status, traced.mechanisms()), (Some(0), vec!["uprobe"]), "{}", traced.said);
+        let functions: Vec<_> = traced.trace().head.functions().collect();
+        assert_eq!(functions.len(), 1, "{functions:?}");
+        assert_eq!(traced.calls(&functions[0].name), 1009);
     }
 }

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod doctor;
-mod funccount_user;
 mod funccount;
 mod journal;
 #[path = "../lab/mod.rs"]

@@ -1,7 +1,6 @@
 //! What stands beside the result of a tracing tool: what is traced and how, what
 //! was lost, what it cost.
 
-use hostdiag_model::harmless::harmless;
 use hostdiag_model::trace::{Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace};
 
 use crate::page::count;
@@ -52,8 +51,8 @@ pub fn left_out(reason: &SkipReason) -> String {
         SkipReason::Ambiguous => "one of several of that name, of which not all can be traced".into(),
         SkipReason::NoAddress => "the kernel does not show its address".into(),
         SkipReason::NotInBtf => "fentry cannot have it: not in BTF, or not the only one of its name".into(),
-        SkipReason::NoPlace(reason) => harmless(reason),
-        SkipReason::Refused(error) => format!("the kernel refused it: {}", harmless(error)),
+        SkipReason::Unfit(why) => why.clone(),
+        SkipReason::Refused(error) => format!("the kernel refused it: {error}"),
     }
 }
 

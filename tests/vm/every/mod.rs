@@ -6,8 +6,8 @@ mod fix_facts;
 mod fix_host;
 mod fix_undone;
 mod funccount;
-#[path = "../../live/funccount_user.rs"]
-mod funccount_user;
+#[path = "../../live/funccount.rs"]
+mod funccount_live;
 #[path = "../../live/journal.rs"]
 mod journal;
 mod killed;

@@ -13,7 +13,7 @@ use crate::probe::funccount::Counting;
 use crate::probe::targets::Targets;
 use crate::stop::Stop;
 
-/// Count calls of functions, of the kernel or of programs, and tracepoints.
+/// Count calls of functions, and tracepoints.
 ///
 /// Every call is counted in the kernel, exactly; what could not be counted is
 /// said. Ends with Ctrl-C or after --duration, with the result in either case.
@@ -41,7 +41,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     let stop = Stop::new()?;
     leftovers::remove_stale_events(tracefs());
     let (filter, watch) = args.trace.filter()?;
-    let targets = Targets::resolve(&args.trace.request(&filter))?;
+    let targets = Targets::resolve(&args.trace.request())?;
     let session = Session::new(&args.trace, "funccount");
     let asked = session.asked(&filter, args.rate);
     if args.trace.list {

@@ -26,7 +26,7 @@ use crate::sys;
 /// Options of every tracing tool.
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Functions: func, 'glob*', module:func, lib:func, /path:func, t:category:event.
+    /// Functions: func, 'glob*', module:func, lib:func, /path:func; t:category:event.
     #[arg(value_name = "PATTERN", required = true)]
     pub patterns: Vec<String>,
     /// Patterns are regular expressions, which match anywhere in a name.
@@ -111,15 +111,18 @@ fn positive(text: &str) -> Result<Duration, String> {
 
 impl TraceArgs {
     /// Which functions and how.
-    pub fn request(&self, filter: &Filter) -> Request {
+    pub fn request(&self) -> Request {
         Request {
-            pid: filter.pids.first().copied(),
             patterns: self.patterns.clone(),
             regex: self.regexp,
             skip: self.skip.clone(),
             way: self.attach,
             // A list attaches nothing, so it takes no time.
             yes: self.yes || self.list,
+            pid: match self.pid.as_slice() {
+                [one] => process::host_pid(*one).ok(),
+                _ => None,
+            },
         }
     }
 

@@ -55,6 +55,8 @@ pub enum Place {
         file: CString,
         /// Byte of the file.
         offset: u64,
+        /// In this process alone.
+        pid: Option<u32>,
     },
 }
 
@@ -343,8 +345,9 @@ fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) ->
             (load(Copied::Kprobe)?, sys::Place::Kprobe { pmu, address: *address })
         }
         (Place::Tracepoint(id), _) => (load(Copied::Tracepoint)?, sys::Place::Tracepoint(*id)),
-        (Place::User { file, offset }, _) => {
-            (load(Copied::Kprobe)?, sys::Place::Uprobe { pmu, path: file, offset: *offset })
+        (Place::User { file, offset, pid }, _) => {
+            let place = sys::Place::Uprobe { pmu, path: file, offset: *offset, pid: *pid };
+            (load(Copied::Kprobe)?, place)
         }
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };

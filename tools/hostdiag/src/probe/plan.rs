@@ -93,7 +93,7 @@ fn auto(multi: bool, fits: &[bool]) -> Vec<Group> {
 
 /// In a guest of two emulated CPUs a kprobe of an event took 18 ms to attach and
 /// 37 to detach, mostly waiting for the other CPU.
-fn too_many(number: usize) -> Failure {
+pub(super) fn too_many(number: usize) -> Failure {
     let seconds = number.div_ceil(20);
     Failure::new(
         Code::TooManyFunctions,

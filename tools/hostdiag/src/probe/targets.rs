@@ -31,7 +31,8 @@ pub struct Request {
     pub way: Way,
     /// `--yes`.
     pub yes: bool,
-    /// The process whose programs and libraries are meant.
+    /// The only process that is asked for, by its number on the host: functions of
+    /// user programs are looked for in its files, and attached to in it alone.
     pub pid: Option<u32>,
 }
 
@@ -44,7 +45,7 @@ pub struct Targets {
     targets: Vec<Target>,
     groups: Vec<Group>,
     lists: Lists,
-    /// Programs and libraries, open until they are attached to.
+    /// Files, which stay open until they are attached to.
     files: Vec<user::Target>,
 }
 
@@ -84,7 +85,7 @@ impl Targets {
             files: Vec::new(),
         };
         targets.add_kernel(&patterns, &skip, request)?;
-        targets.add_user(&patterns, &skip, request.pid)?;
+        targets.add_user(&patterns, &skip, request)?;
         targets.add_events(&patterns, &skip)?;
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
@@ -171,42 +172,48 @@ impl Targets {
         self.functions.push(function);
     }
 
-    /// Functions of programs and libraries, each at its place in the file.
-    fn add_user(&mut self, patterns: &[Pattern], skip: &[Names], pid: Option<u32>) -> Result<()> {
+    fn add_user(&mut self, patterns: &[Pattern], skip: &[Names], request: &Request) -> Result<()> {
         let first = self.targets.len();
         for pattern in patterns {
             let pattern::Place::User { file, names } = &pattern.place else { continue };
-            let is_wanted = |name: &str| names.contain(name);
-            let functions = pattern.text.rsplit(':').next().unwrap_or_default();
-            let wanted = user::Wanted { file, pattern: functions, is_wanted: &is_wanted, pid };
-            let found = user::find(&wanted).map_err(|error| no_module(file, error))?;
-            let path = CString::new(found.attach_path().into_os_string().into_vec())?;
-            let module = found.path.file_name().map(|name| name.to_string_lossy().into_owned());
-            for function in &found.functions {
-                let Some(name) = function.names.first().cloned() else { continue };
-                if skip.iter().any(|skip| skip.contain(&name)) {
-                    self.skipped.push(Skipped { name, module: module.clone(), reason: SkipReason::Asked });
-                    continue;
-                }
-                let place = Place::User { file: path.clone(), offset: function.offset };
-                self.add(Function { name, module: module.clone(), address: None }, place);
-            }
-            for (name, reason) in &found.skipped {
-                let (name, reason) = (name.clone(), SkipReason::NoPlace(reason.as_str().to_owned()));
-                self.skipped.push(Skipped { name, module: module.clone(), reason });
-            }
+            let wanted = user::Wanted {
+                file,
+                pattern: &pattern.text,
+                is_wanted: &|name| names.contain(name),
+                pid: request.pid,
+            };
+            let found = user::find(&wanted)?;
+            self.add_file(&found, skip, request.pid)?;
             self.files.push(found);
         }
-        self.group(first, Mechanism::Uprobe);
+        let number = self.targets.len() - first;
+        if number > plan::SLOW && !request.yes {
+            return Err(plan::too_many(number).into());
+        }
+        if number > 0 {
+            let functions = (first..self.targets.len()).collect();
+            self.groups.push(Group { functions, ways: vec![(Mechanism::Uprobe, Reason::OnlyWay)] });
+        }
         Ok(())
     }
 
-    /// What was added since goes by the only way there is.
-    fn group(&mut self, first: usize, mechanism: Mechanism) {
-        if self.targets.len() > first {
-            let functions = (first..self.targets.len()).collect();
-            self.groups.push(Group { functions, ways: vec![(mechanism, Reason::OnlyWay)] });
+    fn add_file(&mut self, found: &user::Target, skip: &[Names], pid: Option<u32>) -> Result<()> {
+        let module = Some(found.path.display().to_string());
+        let path = CString::new(found.attach_path().into_os_string().into_vec())?;
+        let left_out = |name: &str, reason| Skipped { name: name.into(), module: module.clone(), reason };
+        for (name, why) in &found.skipped {
+            self.skipped.push(left_out(name, SkipReason::Unfit(why.as_str().into())));
         }
+        for function in &found.functions {
+            let Some(name) = function.names.first() else { continue };
+            if skip.iter().any(|names| function.names.iter().any(|name| names.contain(name))) {
+                self.skipped.push(left_out(name, SkipReason::Asked));
+                continue;
+            }
+            let place = Place::User { file: path.clone(), offset: function.offset, pid };
+            self.add(Function { name: name.clone(), module: module.clone(), address: None }, place);
+        }
+        Ok(())
     }
 
     fn add_events(&mut self, patterns: &[Pattern], skip: &[Names]) -> Result<()> {
@@ -214,7 +221,10 @@ impl Targets {
         for (name, id) in events::find(patterns, skip)? {
             self.add(Function { name, ..Function::default() }, Place::Tracepoint(id));
         }
-        self.group(first, Mechanism::Tracepoint);
+        if self.targets.len() > first {
+            let functions = (first..self.targets.len()).collect();
+            self.groups.push(Group { functions, ways: vec![(Mechanism::Tracepoint, Reason::OnlyWay)] });
+        }
         Ok(())
     }
 
@@ -366,19 +376,6 @@ fn words(error: &io::Error) -> String {
     reason(&error.to_string()).to_owned()
 }
 
-/// `name:function` may have meant a module.
-fn no_module(name: &str, error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<Failure>() {
-        Ok(mut failure) => {
-            if failure.code == Code::NoSuchProgram && !name.contains('/') {
-                failure.message.push_str(", and no module of that name is loaded");
-            }
-            failure.into()
-        }
-        Err(error) => error,
-    }
-}
-
 /// Everything that matched is left out.
 fn all_left_out(skipped: &[Skipped]) -> Failure {
     let names: Vec<&str> = skipped.iter().take(3).map(|one| one.name.as_str()).collect();
@@ -390,7 +387,6 @@ fn all_left_out(skipped: &[Skipped]) -> Failure {
         }
         Some(SkipReason::NoAddress) => "the kernel hides its addresses (sudo sysctl kernel.kptr_restrict=1)",
         Some(SkipReason::NotInBtf) => "fentry cannot have it: not in BTF, or not the only one of its name",
-        Some(SkipReason::NoPlace(reason)) => reason,
         _ => "nothing is left",
     };
     Failure::new(Code::NotTraceable, format!("{}: {reason}", names.join(", ")))
