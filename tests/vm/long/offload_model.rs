@@ -56,8 +56,14 @@ fn read_with_offers() -> Namespace {
 }
 
 /// A few wishes of a device turned round; none makes it a mere recomputation.
+/// Not of a macvlan or ipvlan, which follow laws of their own: no plan touches
+/// them, and what they do is only watched.
 fn choose(random: &mut Random, namespace: &Namespace) -> (usize, Vec<(FeatureName, bool)>) {
-    let at = 1 + random.below(namespace.devices.len() - 1);
+    let touched = |at: &usize| {
+        let kind = namespace.devices[*at].link.as_ref().and_then(|link| link.kind.as_deref());
+        !matches!(kind, Some("macvlan" | "ipvlan"))
+    };
+    let at = *random.one_of(&(1..namespace.devices.len()).filter(touched).collect::<Vec<_>>());
     let features = namespace.devices[at].features.as_ref().unwrap();
     let changeable: Vec<_> = features.iter().filter(|(_, state)| state.changeable()).collect();
     let roots: Vec<_> = changeable.iter().copied().filter(|(name, _)| ROOTS.contains(&&***name)).collect();

@@ -132,21 +132,22 @@ impl<'a> Host<'a> {
             Law::Vlan { below, offered } => self.rules.vlan(wish, self.states[below].active, offered),
             Law::Aggregate { tls } => {
                 let tls = tls.map_or(wish & self.rules.tls(), |on| if on { self.rules.tls() } else { 0 });
-                self.without_esp(state, self.rules.aggregate(wish & !self.rules.tls() | tls, ports()))
+                self.rules.aggregate(wish & !self.rules.tls() | tls, ports())
             }
             Law::Bridge if ports().next().is_some() => self.rules.bridge(wish, ports()),
             Law::Unknown if self.guess == Guess::Stays => return self.without_lro(at, state.active),
             Law::Unknown => self.rules.driver(wish),
             Law::Bridge | Law::Plain => wish,
         };
-        self.without_lro(at, self.rules.core(fixed))
+        self.without_lro(at, self.without_partial(state, self.rules.core(fixed)))
     }
 
-    /// ESP segmentation of a bond is one of its `gso_partial_features`, which
-    /// need `GSO_PARTIAL`, in some stable kernels.
-    fn without_esp(&self, state: &State, features: Bits) -> Bits {
+    /// What is among the `gso_partial_features` of a device, which no user API
+    /// shows, needs `GSO_PARTIAL`: so on bonds of some stable kernels, and on
+    /// tunnels since 7.2.
+    fn without_partial(&self, state: &State, features: Bits) -> Bits {
         let doubtful = self.guess == Guess::Stays && features & self.rules.partial == 0;
-        features & !(if doubtful { self.rules.esp & !state.active } else { 0 })
+        features & !(if doubtful { self.rules.encapsulated & !state.active } else { 0 })
     }
 
     /// `netdev_sync_upper_features`: whoever lies on top must want LRO.

@@ -3,6 +3,17 @@
 
 use super::bits::{Bits, Names};
 
+/// Segmentation of packets in packets.
+const ENCAPSULATED: [&str; 7] = [
+    "tx-esp-segmentation",
+    "tx-gre-segmentation",
+    "tx-gre-csum-segmentation",
+    "tx-ipxip4-segmentation",
+    "tx-ipxip6-segmentation",
+    "tx-udp_tnl-segmentation",
+    "tx-udp_tnl-csum-segmentation",
+];
+
 /// Sets by their names in include/linux/netdev_features.h (without `NETIF_F_`),
 /// and what differs between kernels.
 #[derive(Clone, Copy)]
@@ -30,8 +41,9 @@ pub(super) struct Rules {
     tls_rx: Bits,
     /// `LRO`, the one member of `UPPER_DISABLES`.
     pub(super) lro: Bits,
-    /// `GSO_ESP`.
-    pub(super) esp: Bits,
+    /// `GSO_ESP` and `GSO_ENCAP_ALL`: what may be among the
+    /// `gso_partial_features` of a device.
+    pub(super) encapsulated: Bits,
     /// `GSO_PARTIAL`.
     pub(super) partial: Bits,
     esp_hw: Bits,
@@ -81,7 +93,7 @@ impl Rules {
             tls_tx: bit("tls-hw-tx-offload"),
             tls_rx: bit("tls-hw-rx-offload"),
             lro: bit("rx-lro"),
-            esp: bit("tx-esp-segmentation"),
+            encapsulated: names.bits(ENCAPSULATED),
             partial: bit("tx-gso-partial"),
             esp_hw: bit("esp-hw-offload"),
             esp_csum: bit("esp-tx-csum-hw-offload"),
