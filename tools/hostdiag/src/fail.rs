@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use hostdiag_report::offload::words::shell;
+
 /// Exit statuses, the same for every subcommand (`hostdiag explain exit-status`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -185,6 +187,12 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// This command line, as root.
+pub fn as_root() -> String {
+    let words: Vec<String> = std::env::args().map(|word| shell(&word)).collect();
+    format!("sudo {}", words.join(" "))
 }
 
 impl fmt::Display for Failure {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::PrintLevel;
 
-use crate::fail::{Code, Failure};
+use crate::fail::{Code, Failure, as_root};
 use crate::kernel::caps::{Capabilities, Capability};
 
 pub mod attach;
@@ -56,8 +56,8 @@ pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
 pub(crate) fn refused(what: &str, error: &libbpf_rs::Error, warnings: &[String]) -> Failure {
     let caps = Capabilities::of_this_thread();
     if !(caps.grants(Capability::Bpf) && caps.grants(Capability::Perfmon)) {
-        return Failure::new(Code::NoPrivilege, format!("{what} needs CAP_BPF and CAP_PERFMON"))
-            .hint("run it as root: sudo hostdiag …");
+        return Failure::new(Code::NoPrivilege, format!("to load {what} takes CAP_BPF and CAP_PERFMON"))
+            .hint(as_root());
     }
     if !Path::new(BTF).exists() {
         return Failure::new(Code::NoBpf, format!("{what}: this kernel has no type information ({BTF})"))

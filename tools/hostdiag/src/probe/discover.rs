@@ -248,9 +248,11 @@ fn nothing(lists: &mut Lists, pattern: &Wanted<'_>) -> Failure {
                 .unwrap_or_else(|| "trace a function that it calls, or that calls it".into()),
         );
     }
-    let listed = lists.traceable.clone().unwrap_or_default();
-    let names = listed.lines().map(|line| entry(line).0);
-    let hint = did_you_mean(exact, names).unwrap_or_else(|| {
+    let names: Vec<String> = match &lists.traceable {
+        Some(list) => list.lines().map(|line| entry(line).0.to_owned()).collect(),
+        None => lists.kallsyms().lines().filter_map(symbol).map(|(_, name, _)| name.to_owned()).collect(),
+    };
+    let hint = did_you_mean(exact, names.iter().map(String::as_str)).unwrap_or_else(|| {
         "it may be of a module that is not loaded, or the compiler has put it into its callers (inlined)"
             .into()
     });

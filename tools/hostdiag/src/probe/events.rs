@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::pattern::{Names, Pattern, Place};
-use crate::fail::{Code, Failure, did_you_mean};
+use crate::fail::{Code, Failure, as_root, did_you_mean};
 use crate::kernel::tracefs;
 
 /// Every tracepoint that a pattern describes, as `category:event` with its
@@ -66,7 +66,7 @@ fn nothing(text: &str, events: &[String], categories: &[String]) -> Failure {
 fn no_tracefs(folder: &Path, error: &std::io::Error) -> Failure {
     let failure = Failure::new(Code::NoTracefs, format!("failed to read {}: {error}", folder.display()));
     if error.kind() == std::io::ErrorKind::PermissionDenied {
-        return failure.hint("run it as root: sudo hostdiag …");
+        return failure.hint(as_root());
     }
     failure.hint("sudo mount -t tracefs tracefs /sys/kernel/tracing")
 }

@@ -13,7 +13,7 @@ use anyhow::Result;
 use object::read::ReadCache;
 
 use crate::elf::{self, Bounded, Place};
-use crate::fail::{Code, Failure, did_you_mean};
+use crate::fail::{Code, Failure, as_root, did_you_mean};
 use crate::process::{self, Links, Mapping};
 
 pub mod ld_cache;
@@ -261,8 +261,7 @@ fn is_it(file: &str, name: &str) -> bool {
 fn no_process(pid: u32, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            Failure::new(Code::NoPrivilege, format!("process {pid} is another user's"))
-                .hint("run it as root: sudo hostdiag …")
+            Failure::new(Code::NoPrivilege, format!("process {pid} is another user's")).hint(as_root())
         }
         _ => Failure::new(Code::NoSuchProcess, format!("there is no process {pid}"))
             .hint("PIDs are those of the PID namespace that hostdiag runs in"),
@@ -273,8 +272,7 @@ fn no_file(path: &OsStr, error: &io::Error) -> Failure {
     let path = Path::new(path).display();
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            Failure::new(Code::NoPrivilege, format!("not allowed to read {path}"))
-                .hint("run it as root: sudo hostdiag …")
+            Failure::new(Code::NoPrivilege, format!("not allowed to read {path}")).hint(as_root())
         }
         io::ErrorKind::InvalidInput => {
             Failure::new(Code::NoSuchProgram, format!("{path} is not a regular file"))

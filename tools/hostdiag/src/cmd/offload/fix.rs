@@ -8,10 +8,9 @@ use hostdiag_model::history::History;
 use hostdiag_model::plan::{Done, Fix, Plan, Step, Undone};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::fix as render;
-use hostdiag_report::offload::words::shell;
 
 use super::{Args, Format};
-use crate::fail::{Code, Failure, Status};
+use crate::fail::{Code, Failure, Status, as_root};
 use crate::kernel::caps::{Capabilities, Capability};
 use crate::net::events::{self, Settled};
 use crate::net::netns::{self, Netns};
@@ -103,9 +102,8 @@ fn privileged() -> Result<()> {
     if Capabilities::of_this_thread().contains(Capability::NetAdmin) {
         return Ok(());
     }
-    let words: Vec<String> = std::env::args().map(|word| shell(&word)).collect();
     let message = "changing features needs CAP_NET_ADMIN; nothing was changed";
-    Err(Failure::new(Code::NoPrivilege, message).hint(format!("sudo {}", words.join(" "))).into())
+    Err(Failure::new(Code::NoPrivilege, message).hint(as_root()).into())
 }
 
 fn status(repaired: &Repaired) -> Status {
