@@ -146,8 +146,13 @@ impl<'a> Host<'a> {
     /// shows, needs `GSO_PARTIAL`: so on bonds of some stable kernels, and on
     /// tunnels since 7.2.
     fn without_partial(&self, state: &State, features: Bits) -> Bits {
-        let doubtful = self.guess == Guess::Stays && features & self.rules.partial == 0;
-        features & !(if doubtful { self.rules.encapsulated & !state.active } else { 0 })
+        let partial = self.rules.partial;
+        if self.guess == Guess::Happens || features & partial != 0 {
+            return features;
+        }
+        // What is active without it is none of them.
+        let kept = if state.active & partial == 0 { state.active } else { 0 };
+        features & !(self.rules.encapsulated & !kept)
     }
 
     /// `netdev_sync_upper_features`: whoever lies on top must want LRO.
