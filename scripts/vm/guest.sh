@@ -7,6 +7,8 @@
 # build_for_guest TARGET sets tests and program to the static test binary of the
 # test target and the hostdiag program, as cargo itself names their paths,
 # without debug information, which would only fill the guest's memory.
+# HOSTDIAG_PROGRAM is a hostdiag that takes the place of the one built with the
+# tests: the release, which is what users run, and faster in emulation.
 build_for_guest() {
     local target=$1 messages bins=$root/target/vm/bin-$1
     need cargo:cargo jq:jq strip:binutils
@@ -16,7 +18,11 @@ build_for_guest() {
     mkdir -p "$bins"
     tests=$bins/tests program=$bins/hostdiag
     stripped "$messages" test "$target" "$tests"
-    stripped "$messages" bin hostdiag "$program"
+    if [[ ${HOSTDIAG_PROGRAM:-} ]]; then
+        cp "$HOSTDIAG_PROGRAM" "$program"
+    else
+        stripped "$messages" bin hostdiag "$program"
+    fi
     need clang:clang gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev
     xdp=$bins/xdp_pass.o af_xdp=$bins/af_xdp
     gcc -O2 -Wall -static "$root/tests/lab/af_xdp.c" -o "$af_xdp"
@@ -32,19 +38,21 @@ stripped() {
     strip --strip-debug -o "$4" "$path"
 }
 
-# Modules of tests are named after roles; those of the other roles are skipped.
+# skips ROLE TESTS: modules of tests are named after roles; those of the other
+# roles are skipped, and the long ones where none is named, unless HOSTDIAG_LONG.
 skips() {
     local other
     for other in $(all_roles); do
         [[ $other == "$1" ]] || printf -- '--skip %s:: ' "${other//-/_}"
     done
+    [[ $2 || ${HOSTDIAG_LONG:-} ]] || printf -- '--skip long:: '
 }
 
 # What guest-init and guest-tests are told, and the tests themselves.
 guest_env() {
     printf 'export HOSTDIAG_ROLE=%s HOSTDIAG_BIN=/usr/bin/hostdiag RUST_BACKTRACE=1\n' "$1"
     printf "HOSTDIAG_GUEST_DRIVERS='%s'\n" "virtio_pci virtio_net vmxnet3 $(role_lines module "$1" | xargs)"
-    printf "export HOSTDIAG_GUEST_SKIP='%s' HOSTDIAG_GUEST_TESTS='%s'\n" "$(skips "$1")$not_here" "$2"
+    printf "export HOSTDIAG_GUEST_SKIP='%s' HOSTDIAG_GUEST_TESTS='%s'\n" "$(skips "$1" "$2")$not_here" "$2"
     printf 'HOSTDIAG_GUEST_SHELL=%s\n' "${HOSTDIAG_GUEST_SHELL:-}"
 }
 

@@ -1,5 +1,5 @@
-//! The way back: rolled back when things get worse, undone on Ctrl-C, put right
-//! after `kill -9` at any moment.
+//! The way back: rolled back when things get worse, undone on Ctrl-C; the way
+//! back from `kill -9` is in `long`.
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lab::{
-    Killed, Link, PEER, Stack, Which, audit, ethtool, feature, fix, hostdiag, ip, kill_after, read_fix, run,
-    run_fix, sendfile, snapshot, undo, wait_until,
+    Link, PEER, Stack, ethtool, feature, fix, hostdiag, ip, read_fix, run, run_fix, sendfile, snapshot, undo,
+    wait_until,
 };
 
 const SG: &str = "tx-scatter-gather";
@@ -137,59 +137,6 @@ fn fix_stops_where_a_device_is_no_longer_the_same() {
             let _ = Command::new("ip").args(["link", "del", name]).output();
         }
     }
-}
-
-/// `kill -9` after each call that changes features, and after each that keeps
-/// the journal: what is left is put right by --undo, and by the next --fix.
-#[test]
-fn fix_killed_at_any_moment() {
-    let _stack = broken();
-    let _second = Link::vlan("vlan20", "bond0", 20);
-    ethtool(&["-K", "vlan20", "sg", "off"]);
-    wait_feature("vlan20", SG, "off");
-    let before = snapshot();
-    let mut command = hostdiag();
-    command.args(["offload", "--fix", "--observe", "200ms"]).stdout(Stdio::null()).stderr(Stdio::null());
-    for which in [Which::Change, Which::Rename] {
-        for again in ["--undo", "--fix"] {
-            let mut moments = 0;
-            for nth in 1.. {
-                let killed = kill_after(&command, which, nth);
-                if killed != Killed::AfterCall {
-                    assert!(matches!(killed, Killed::Ended(status) if status.success()), "{killed:?}");
-                    break;
-                }
-                moments += 1;
-                match again {
-                    "--undo" => undo_all(),
-                    _ => {
-                        let fixed = run_fix(&["--fix", "--observe", "200ms"]);
-                        assert_eq!(fixed.status, 0, "{}", fixed.said);
-                        assert_eq!(audit(&[]).findings(), Vec::<String>::new());
-                    }
-                }
-                undo_all();
-                wait_until("all is as it was", || snapshot().devices == before.devices);
-            }
-            println!("killed at {moments} moments of {which:?}, then {again}");
-            assert!(moments >= 2, "{which:?}");
-            undo_all();
-            wait_until("all is as it was", || snapshot().devices == before.devices);
-        }
-    }
-}
-
-/// Every run that has something to undo, the last first.
-#[track_caller]
-fn undo_all() {
-    for _ in 0..10 {
-        let (undone, status) = undo(&[]);
-        assert_eq!(status, 0, "{undone:?}");
-        if undone.is_empty() {
-            return;
-        }
-    }
-    panic!("there is always something more to undo");
 }
 
 #[test]

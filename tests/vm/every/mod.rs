@@ -14,7 +14,6 @@ mod netem;
 mod offload;
 mod offload_intent;
 mod offload_lro;
-mod offload_model;
 mod offload_refused;
 mod role_facts;
 mod stack;

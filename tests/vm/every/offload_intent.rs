@@ -1,10 +1,11 @@
-//! A feature that is off because a file asks for it is no loss.
+//! A feature that is off because a file asks for it is no loss, and not repaired.
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use hostdiag_model::audit::Verdict;
+use hostdiag_model::plan::Apart;
 
-use crate::lab::{Link, NetNs, audit, ethtool};
+use crate::lab::{Link, NetNs, audit, ethtool, fix};
 
 /// A file that goes with its guard.
 pub(super) struct ConfigFile(PathBuf);
@@ -40,6 +41,11 @@ fn on_purpose(feature: &str, path: &str, text: &str, line: u32) {
         audited.entry("vlan10", feature).asked_by.iter().map(|i| (i.file.as_str(), i.line)).collect();
     assert_eq!(asked, [(path, line)]);
     assert_eq!(audited.status, 0);
+    let fixed = fix(&[]);
+    assert_eq!((fixed.status, fixed.happened.len()), (0, 0), "{}", fixed.said);
+    let left = fixed.fix.plan.left.iter().find(|left| left.device == "vlan10").unwrap();
+    let Apart::AskedFor { lines } = &left.reason else { panic!("{left:#?}") };
+    assert_eq!((lines[0].file.as_str(), lines[0].line), (path, line));
 }
 
 #[test]

@@ -75,7 +75,9 @@ fn settling_waits_for_links_and_features() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while going.load(Ordering::Relaxed) {
-                    ["off", "on"].into_iter().for_each(change);
+                    for word in ["off", "on"] {
+                        change(word);
+                    }
                 }
             });
             assert_eq!(wait(1_000, 2_000), Settled::Restless);

@@ -113,6 +113,7 @@ fn every_reason_to_leave_a_device_alone_is_explained() {
         Apart::Quirk { driver: name(), problem: name() },
         Apart::AskedFor { lines: Vec::new() },
         Apart::Policy,
+        Apart::NotOffered,
     ];
     let page = Page::find("left-alone").unwrap();
     for reason in reasons {

@@ -27,3 +27,5 @@ pub mod vitals;
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod plan_tests;

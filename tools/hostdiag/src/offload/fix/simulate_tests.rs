@@ -8,6 +8,7 @@ use super::*;
 const SG: &str = "tx-scatter-gather";
 const CSUM: &str = "tx-checksum-ip-generic";
 const LRO: &str = "rx-lro";
+const RX_CSUM: &str = "rx-checksum";
 const USO: &str = "tx-udp-segmentation";
 const NOCACHE: &str = "tx-nocache-copy";
 const ESP_CSUM: &str = "esp-tx-csum-hw-offload";
@@ -28,7 +29,7 @@ const USUAL: &[&str] = &[
 
 /// The other names that matter.
 const OTHERS: &[&str] =
-    &["tx-checksum-ipv4", "tx-checksum-ipv6", LRO, "rx-checksum", NOCACHE, "esp-hw-offload", ESP_CSUM];
+    &["tx-checksum-ipv4", "tx-checksum-ipv6", LRO, RX_CSUM, NOCACHE, "esp-hw-offload", ESP_CSUM];
 
 fn names() -> impl Iterator<Item = &'static str> {
     USUAL.iter().chain(OTHERS).copied()
@@ -184,8 +185,21 @@ fn lro_goes_all_the_way_down() {
 fn stuck_lro_may_come() {
     let mut card = Namespace::of_text(vec![device("card", 1, None, None)]);
     put(&mut card.devices[0], LRO, FeatureState::OffRequestedOn);
+    put(&mut card.devices[0], RX_CSUM, FeatureState::On);
     let told = told(&after(&card, 0, &Operation::Recompute).changes);
     assert_eq!(told, [format!("card1 {LRO}: off [requested on] -> on?")]);
+}
+
+/// Measured with vmxnet3.
+#[test]
+fn lro_may_go_with_the_checks_of_what_is_received() {
+    let mut card = Namespace::of_text(vec![device("card", 1, None, None)]);
+    for name in [LRO, RX_CSUM] {
+        put(&mut card.devices[0], name, FeatureState::On);
+    }
+    let off = after(&card, 0, &Operation::Set(&wishes(&[RX_CSUM], false)));
+    let lines = [format!("card1 {LRO}: on -> off [requested on]?"), format!("card1 {RX_CSUM}: on -> off?")];
+    assert_eq!(told(&off.changes), lines);
 }
 
 #[test]

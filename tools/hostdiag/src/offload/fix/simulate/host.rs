@@ -18,7 +18,7 @@ const MAX_NESTED: usize = 64;
 /// What is not known is tried both ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guess {
-    /// Drivers do as they are asked, devices follow, VLANs are offered all.
+    /// Drivers do as they are asked and as many do, devices follow, VLANs are offered all.
     Happens,
     /// Nothing of that.
     Stays,
@@ -136,7 +136,8 @@ impl<'a> Host<'a> {
             }
             Law::Bridge if ports().next().is_some() => self.rules.bridge(wish, ports()),
             Law::Unknown if self.guess == Guess::Stays => return self.without_lro(at, state.active),
-            Law::Bridge | Law::Plain | Law::Unknown => wish,
+            Law::Unknown => self.rules.driver(wish),
+            Law::Bridge | Law::Plain => wish,
         };
         self.without_lro(at, self.rules.core(fixed))
     }

@@ -174,6 +174,12 @@ impl Rules {
         f
     }
 
+    /// What many drivers add to that: no LRO of what was not checked
+    /// (`vmxnet3_fix_features`, `ixgbe_fix_features`).
+    pub(super) fn driver(&self, f: Bits) -> Bits {
+        if self.rxcsum != 0 && f & self.rxcsum == 0 { f & !self.lro } else { f }
+    }
+
     /// include/linux/netdevice.h, `netdev_intersect_features`.
     fn intersect(&self, mut a: Bits, mut b: Bits) -> Bits {
         if (a ^ b) & self.hw_csum != 0 {

@@ -1,0 +1,3 @@
+//! What takes minutes on a kernel: run by `scripts/test all`, and by its name.
+mod fix_killed;
+mod offload_model;
