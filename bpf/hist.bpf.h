@@ -41,8 +41,10 @@ static __always_inline __u32 hist_log2(__u64 value)
 }
 
 // The slot of a value, below HIST_SLOTS(sub_bits). The verifier does not know:
-// the caller compares before it uses the slot as an index.
-static __always_inline __u32 hist_slot(__u64 value, __u32 sub_bits)
+// the caller compares before it uses the slot as an index. 64 bits wide, because
+// without 32-bit registers clang compares one copy of a __u32, cut to 32 bits,
+// and indexes with another, of which the verifier knows nothing then.
+static __always_inline __u64 hist_slot(__u64 value, __u32 sub_bits)
 {
 	__u32 octave, part;
 

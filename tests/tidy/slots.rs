@@ -21,7 +21,7 @@ int main(void)
 	__u32 sub_bits;
 
 	while (scanf("%u %llu", &sub_bits, &value) == 2)
-		printf("%u %u %u\n", hist_slot(value, sub_bits), HIST_SLOTS(sub_bits), HIST_MAX_SLOTS);
+		printf("%llu %u %u\n", hist_slot(value, sub_bits), HIST_SLOTS(sub_bits), HIST_MAX_SLOTS);
 }
 "#;
 
