@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // Log-linear histograms of nanoseconds. What a slot is, and why, stands in
-// tools/model/src/histogram.rs; tests/tidy compares hist_slot() with it.
+// tools/model/src/histogram/slots.rs; tests/tidy compares hist_slot() with it.
 //
 // The includer has the kernel's types and __always_inline.
 #ifndef HOSTDIAG_HIST_BPF_H

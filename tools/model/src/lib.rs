@@ -18,6 +18,7 @@ pub mod offload;
 pub mod plan;
 pub mod recording;
 pub mod stack;
+pub mod stacks;
 pub mod time;
 
 pub use audit::Audit;
