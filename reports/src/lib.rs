@@ -6,5 +6,6 @@ pub mod doctor;
 pub mod fix;
 pub mod offload;
 pub mod page;
+pub mod trace;
 
 pub use page::{Page, Style};

@@ -165,7 +165,8 @@ impl Histogram {
 
     /// Between which values a percentile lies, in hundredths of a per cent: 5000
     /// is the median, 9990 is p99.9. By nearest rank: it is the smallest of the
-    /// values that at least so many are not above. `None` of nothing.
+    /// values that at least so many are not above; the extremes, where they are
+    /// known, make the bounds narrower. `None` of nothing.
     pub fn percentile(&self, hundredths: u32) -> Option<Bounds> {
         let count: u128 = self.slots.values().map(|count| u128::from(*count)).sum();
         let rank = (count * u128::from(hundredths)).div_ceil(10_000).clamp(1, count.max(1));
@@ -179,6 +180,11 @@ impl Histogram {
         let (min, max) = (self.min.filter(inside), self.max.filter(inside));
         bounds.low = min.unwrap_or(bounds.low);
         bounds.high = max.or(bounds.high);
+        if rank == count {
+            bounds.low = max.unwrap_or(bounds.low);
+        } else if rank == 1 {
+            bounds.high = min.or(bounds.high);
+        }
         Some(bounds)
     }
 

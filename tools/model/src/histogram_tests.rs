@@ -97,7 +97,8 @@ fn what_is_longer_than_18_minutes_is_counted_apart() {
     let mut histogram = histogram(Resolution::FINEST, &[5, (1 << 40) - 1, 1 << 40, 1 << 50]);
     assert_eq!(histogram.overflow(), 2);
     assert_eq!(histogram.log2(Unit::Ns)[40], 2);
-    assert_eq!(histogram.percentile(10_000), Some(Bounds { low: 1 << 40, high: Some(1 << 50) }));
+    assert_eq!(histogram.percentile(7_500), Some(Bounds { low: 1 << 40, high: Some(1 << 50) }));
+    assert_eq!(histogram.percentile(10_000), Some(Bounds { low: 1 << 50, high: Some(1 << 50) }));
     histogram.max = None;
     assert_eq!(histogram.percentile(10_000), Some(Bounds { low: 1 << 40, high: None }));
     assert_eq!(histogram.percentile(10_000).unwrap().middle(), 1 << 40);
@@ -120,6 +121,27 @@ fn an_extreme_that_one_side_does_not_know_is_not_known() {
     unknown.max = None;
     known.merge(&unknown);
     assert_eq!((known.min, known.max), (Some(7), None));
+}
+
+#[test]
+fn extremes_narrow_what_they_can_and_break_nothing() {
+    let mut values = histogram(Resolution::FINEST, &[64_100, 64_200, 64_300]);
+    let bounds = |values: &Histogram, hundredths| {
+        let Bounds { low, high } = values.percentile(hundredths).unwrap();
+        (low, high.unwrap())
+    };
+    assert_eq!(
+        [0, 5000, 10_000].map(|p| bounds(&values, p)),
+        [(64_100, 64_100), (64_100, 64_300), (64_300, 64_300)]
+    );
+    // Another window's extremes: the slot alone counts.
+    (values.min, values.max) = (Some(1), Some(2));
+    assert_eq!([0, 10_000].map(|p| bounds(&values, p)), [(64_000, 65_535); 2]);
+    // A file may say that one call took two times.
+    let mut one = histogram(Resolution::FINEST, &[64_100]);
+    one.max = Some(64_300);
+    assert_eq!(bounds(&one, 5000), (64_300, 64_300));
+    assert_eq!(one.percentile(5000).unwrap().middle(), 64_300);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Bounds {
     /// One value for all of them, in ns: the middle; the smallest where there is
     /// no largest.
     pub fn middle(self) -> u64 {
-        self.low + self.high.map_or(0, |high| (high - self.low) / 2)
+        self.low + self.high.map_or(0, |high| high.saturating_sub(self.low) / 2)
     }
 }
 
