@@ -23,8 +23,16 @@ typedef __u32 __wsum;
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_CGROUP_ARRAY = 8,
+	BPF_MAP_TYPE_RINGBUF = 27, // Linux 5.8
 	BPF_F_MMAPABLE = 1 << 10,
+};
+
+// The same file: flags of bpf_map_update_elem and bpf_get_stack.
+enum {
+	BPF_NOEXIST = 1,
+	BPF_F_USER_STACK = 1 << 8,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -53,6 +61,8 @@ struct nsproxy {
 
 struct task_struct {
 	struct nsproxy *nsproxy;
+	struct task_struct *group_leader;
+	char comm[16];
 };
 
 struct seq_file;

@@ -45,17 +45,22 @@ pub fn text(recording: &Recording, trace: &Trace) -> String {
 /// One block: what was counted in this stretch of time of a run that began so
 /// many milliseconds after 1970.
 pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
-    let mut text = String::from("\n");
-    if trace.head.asked.timestamp {
-        text.push_str(&format!(
-            "{:8}\n",
-            TimeOfDay::new(started_ms + window.end_ms, trace.head.asked.utc_offset_s)
-        ));
-    }
+    let asked = &trace.head.asked;
+    let time = TimeOfDay::new(started_ms + window.end_ms, asked.utc_offset_s);
+    let time = Some(time).filter(|_| asked.timestamp);
     match &window.payload {
-        Payload::Counts(counts) => text.push_str(&counts::table(&trace.head, counts, window.length_ms())),
+        Payload::Counts(counts) => {
+            let time = time.map_or(String::new(), |time| format!("{time:8}\n"));
+            format!("\n{time}{}", counts::table(&trace.head, counts, window.length_ms()))
+        }
+        Payload::Stacks(counts) => {
+            let (stacks, form) = (stacks::Stacks { table: &trace.stacks, counts }, stacks::Form::of(asked));
+            match asked.stacks.folded {
+                true => stacks::folded(stacks, form),
+                false => stacks::text(time, stacks, form),
+            }
+        }
     }
-    text
 }
 
 /// A name as it is printed: with the module and, where the name alone does not

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hostdiag_model::stacks::{Frame, Part, Stack, StackCounts, StackKey, StackTable, Symbol};
 use hostdiag_model::time::TimeOfDay;
+use hostdiag_model::trace::Asked;
 
 use super::{Layout, head};
 use crate::page::{Page, Style, harmless};
@@ -22,6 +23,22 @@ pub struct Form {
     pub delimiter: bool,
     /// Each stack by process: `-P`. Else the processes are added up.
     pub processes: bool,
+    /// Only so many, the most frequent.
+    pub top: Option<u32>,
+}
+
+impl Form {
+    /// As it was asked for.
+    pub fn of(asked: &Asked) -> Self {
+        Self {
+            layout: if asked.stacks.bcc { Layout::Bcc } else { Layout::Own },
+            offsets: asked.stacks.offsets,
+            addresses: asked.stacks.addresses,
+            delimiter: asked.stacks.delimiter,
+            processes: asked.stacks.processes,
+            top: asked.top,
+        }
+    }
 }
 
 /// What is to be shown: counts, and the stacks that they name.
@@ -39,7 +56,7 @@ pub struct Stacks<'a> {
 pub fn text(time: Option<TimeOfDay>, stacks: Stacks<'_>, form: Form) -> String {
     let mut page = Page::new(Style::default());
     head(&mut page, form.layout, time);
-    for (count, stack) in by_count(stacks, |key, stack| block(stacks.table, key, stack, form)) {
+    for (count, stack) in by_count(stacks, form.top, |key, stack| block(stacks.table, key, stack, form)) {
         page.put(&stack).line(&format!("    {count}\n"));
     }
     page.finish()
@@ -50,14 +67,18 @@ pub fn text(time: Option<TimeOfDay>, stacks: Stacks<'_>, form: Form) -> String {
 /// begins a line with `;` where it has no process; ours never does.
 pub fn folded(stacks: Stacks<'_>, form: Form) -> String {
     let mut page = Page::new(Style::default());
-    for (count, stack) in by_count(stacks, |key, stack| line(stacks.table, key, stack, form)) {
+    for (count, stack) in by_count(stacks, form.top, |key, stack| line(stacks.table, key, stack, form)) {
         page.line(&format!("{stack} {count}"));
     }
     page.finish()
 }
 
 /// Stacks as text with the sum of those that read the same, rarest first.
-fn by_count(stacks: Stacks<'_>, show: impl Fn(&StackKey, &Stack) -> String) -> Vec<(u64, String)> {
+fn by_count(
+    stacks: Stacks<'_>,
+    top: Option<u32>,
+    show: impl Fn(&StackKey, &Stack) -> String,
+) -> Vec<(u64, String)> {
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
     for (key, count) in stacks.counts.iter() {
         let Some(stack) = stacks.table.stack(key.stack) else { continue };
@@ -66,6 +87,9 @@ fn by_count(stacks: Stacks<'_>, show: impl Fn(&StackKey, &Stack) -> String) -> V
     }
     let mut sorted: Vec<(u64, String)> = sums.into_iter().map(|(stack, sum)| (sum, stack)).collect();
     sorted.sort_unstable();
+    if let Some(top) = top {
+        sorted.drain(..sorted.len().saturating_sub(top as usize));
+    }
     sorted
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hostdiag_model::trace::AskedStacks;
 use proptest::prelude::*;
 
 use super::*;
@@ -54,8 +55,14 @@ impl Sample {
     }
 }
 
-const BCC: Form =
-    Form { layout: Layout::Bcc, offsets: false, addresses: false, delimiter: false, processes: false };
+const BCC: Form = Form {
+    layout: Layout::Bcc,
+    offsets: false,
+    addresses: false,
+    delimiter: false,
+    processes: false,
+    top: None,
+};
 
 const WRITEV: &str = "tcp_push_one inet_sendmsg sock_sendmsg sock_write_iter do_iter_readv_writev do_readv_writev \
     vfs_writev do_writev SyS_writev do_syscall_64 return_from_SYSCALL_64";
@@ -100,7 +107,15 @@ fn the_articles_stacks_are_reproduced() {
 fn bcc_has_both_parts_a_delimiter_addresses_offsets_and_processes() {
     let mut sample = Sample::default();
     sample.both([&["tcp_push_one", "do_sendfile"], &["sendfile", "main"]], Some((4711, "java")), 7);
-    let all = Form { layout: Layout::Bcc, offsets: true, addresses: true, delimiter: true, processes: true };
+    let asked = AskedStacks {
+        offsets: true,
+        addresses: true,
+        delimiter: true,
+        processes: true,
+        bcc: true,
+        ..AskedStacks::default()
+    };
+    let all = Form::of(&Asked { stacks: asked, ..Asked::default() });
     let expected = "
   ffffffff8142d41f tcp_push_one+0x44
   ffffffff8142d41f do_sendfile+0x44
@@ -166,6 +181,16 @@ fn call_sites_of_one_function_are_told_apart_by_their_offsets() {
     assert_eq!(sample.text(Form::default()), "  f\n  g\n    3\n\n");
     let offsets = sample.text(Form { offsets: true, ..Form::default() });
     assert_eq!(offsets, "  f+0x44\n  g+0x9\n    1\n\n  f+0x44\n  g+0x44\n    2\n\n");
+}
+
+#[test]
+fn the_top_is_the_most_frequent() {
+    let mut sample = Sample::default();
+    for (name, count) in [("f", 1), ("g", 3), ("h", 2)] {
+        sample.kernel(vec![frame(name)], count);
+    }
+    let top = Form { top: Some(2), ..Form::default() };
+    assert_eq!(sample.folded(top), "h 2\ng 3\n");
 }
 
 #[test]
