@@ -62,6 +62,7 @@ struct nsproxy {
 struct task_struct {
 	struct nsproxy *nsproxy;
 	struct task_struct *group_leader;
+	void *mm; // NULL: no process, but a thread of the kernel
 	char comm[16];
 };
 

@@ -83,6 +83,9 @@ static __always_inline void walk(void *ctx, struct stack_record *record)
 	if (with_user)
 		record->user = bpf_get_stack(ctx, frames + bytes(record->kernel), FRAME_BYTES,
 					     BPF_F_USER_STACK);
+	// A thread of the kernel has none, which is no failure.
+	if (record->user < 0 && !BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm))
+		record->user = 0;
 }
 
 // Gives the stack to user space; where there is no room, the next event tries.

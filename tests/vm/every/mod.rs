@@ -18,6 +18,7 @@ mod offload_lro;
 mod offload_refused;
 mod role_facts;
 mod stack;
+mod stackcount;
 #[path = "../../live/symbol.rs"]
 mod symbol;
 mod user_probe;

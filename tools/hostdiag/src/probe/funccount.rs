@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
-use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
+use hostdiag_model::trace::{Accounting, Filter, Payload};
 use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
@@ -13,7 +13,7 @@ use super::attach::Programs;
 use super::run::Tool;
 use super::targets::{Done, Targets};
 use super::{filter, quietly, refused};
-use crate::sys::{self, Counters};
+use crate::sys::Counters;
 
 #[allow(
     unsafe_code,
@@ -129,7 +129,7 @@ impl Tool for Counting<'_> {
         }
     }
 
-    fn read(&mut self) -> Payload {
+    fn read(&mut self) -> Result<Payload> {
         let mut counts = Vec::new();
         for index in 0..self.before.len() {
             let now = self.done.slots.get(index).map_or(0, |slot| self.count(*slot));
@@ -138,24 +138,17 @@ impl Tool for Counting<'_> {
                 counts.push((u32::try_from(index).unwrap_or(u32::MAX), since));
             }
         }
-        Payload::Counts(counts)
+        Ok(Payload::Counts(counts))
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        let many = self.skel.progs.many.as_fd();
-        // One that was not loaded has no descriptor.
-        let many = Some(many).filter(|_| self.done.attached.many());
-        self.done.attached.programs().chain(many).collect()
+        self.done.programs(self.skel.progs.many.as_fd())
     }
 
     fn account(&self) -> Accounting {
-        let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
-        let fentry = self.done.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry);
-        // Trampolines count what they leave out since 5.12, the others later.
-        let counted = fentry || self.done.attached.tells_missed();
         Accounting {
             entries: Some(self.before.iter().sum()),
-            recursion_missed: if counted { self.programs().into_iter().map(missed).sum() } else { None },
+            recursion_missed: self.done.recursion_missed(self.skel.progs.many.as_fd()),
             link_missed: self.done.attached.missed(),
             ..Accounting::default()
         }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
@@ -15,6 +16,7 @@ use super::pattern::{self, Names, Pattern};
 use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Way};
 use super::{events, not_attached, quietly, reason};
 use crate::fail::{Code, Failure};
+use crate::sys;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -182,6 +184,25 @@ impl Targets {
         self.groups.iter().any(|group| group.ways.iter().any(multi))
     }
 
+    /// How many functions may each get a trampoline of its own.
+    pub fn trampolines(&self) -> usize {
+        let fentry = |group: &&Group| group.ways.iter().any(|(way, _)| *way == Mechanism::Fentry);
+        self.groups.iter().filter(fentry).map(|group| group.functions.len()).sum()
+    }
+
+    /// Where the functions begin, by slot, as far as the kernel shows it.
+    pub fn entries(&mut self) -> HashMap<u32, u64> {
+        let mut targets = std::mem::take(&mut self.targets);
+        self.locate(&mut targets);
+        let entry = |target: &Target| match target.place {
+            Place::Function { address, .. } => Some((target.slot, address.filter(|address| *address != 0)?)),
+            _ => None,
+        };
+        let entries = targets.iter().filter_map(entry).collect();
+        self.targets = targets;
+        entries
+    }
+
     /// What would be attached, without attaching it: the first way of each group.
     pub fn planned(&self) -> Vec<Attach> {
         let attach = |group: &Group| {
@@ -284,6 +305,29 @@ impl Targets {
                 *address = found.get(&(name, module)).and_then(|addresses| addresses.first().copied());
             }
         }
+    }
+}
+
+impl Done {
+    /// The loaded programs: copies, and `many` where it is attached. One that was
+    /// not loaded has no descriptor.
+    pub fn programs<'a>(&'a self, many: BorrowedFd<'a>) -> Vec<BorrowedFd<'a>> {
+        let many = Some(many).filter(|_| self.attached.many());
+        self.attached.programs().chain(many).collect()
+    }
+
+    /// How often the kernel left one of them out because one was running on that
+    /// CPU already; absent where it does not count that. Trampolines do since 5.12,
+    /// the others since about 6.7.
+    pub fn recursion_missed(&self, many: BorrowedFd<'_>) -> Option<u64> {
+        let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
+        let counted = self.only_fentry() || self.attached.tells_missed();
+        if counted { self.programs(many).into_iter().map(missed).sum() } else { None }
+    }
+
+    /// Whether all that is attached is trampolines.
+    pub fn only_fentry(&self) -> bool {
+        self.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry)
     }
 }
 
