@@ -21,6 +21,8 @@ mod stack;
 mod stackcount;
 #[path = "../../live/symbol.rs"]
 mod symbol;
+#[path = "../../live/tracepoints.rs"]
+mod tracepoints;
 mod user_probe;
 mod vitals;
 #[path = "../../live/vlan_features.rs"]

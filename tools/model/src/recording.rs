@@ -93,7 +93,7 @@ pub enum Data {
     /// `hostdiag offload --history`.
     History(History),
     /// `hostdiag funccount` and the other tracing tools.
-    Trace(Trace),
+    Trace(Box<Trace>),
 }
 
 impl Data {
@@ -373,7 +373,9 @@ impl Parts {
             Line::Fix(fix) => return self.add_data(Data::Fix(fix)),
             Line::Undo(undo) => return self.add_data(Data::Undo(undo)),
             Line::History(history) => return self.add_data(Data::History(history)),
-            Line::Trace(head) => return self.add_data(Data::Trace(Trace { head, ..Trace::default() })),
+            Line::Trace(head) => {
+                return self.add_data(Data::Trace(Box::new(Trace { head, ..Trace::default() })));
+            }
             Line::Stacks(additions) => self.trace("stacks")?.stacks.append(additions)?,
             Line::Window(window) => {
                 let trace = self.trace("window")?;

@@ -159,7 +159,7 @@ impl<'a> Session<'a> {
             started_ms: from::now_ms(),
             elapsed_ms: None,
             loss: Vec::new(),
-            data: Data::Trace(Trace::default()),
+            data: Data::Trace(Box::default()),
         };
         Self { args, recording, clock: Instant::now(), open: None }
     }
@@ -182,7 +182,7 @@ impl<'a> Session<'a> {
     pub fn list(mut self, targets: &Targets, asked: Asked, look: Look) -> Result<Status> {
         let head = Head { asked, attach: targets.planned(), skipped: targets.skipped.clone() };
         if self.args.format == Format::Json {
-            self.recording.data = Data::Trace(Trace { head, ..Trace::default() });
+            *self.trace()? = Trace { head, ..Trace::default() };
             self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);
             output::write(|out| self.recording.write(out))?;
         } else {

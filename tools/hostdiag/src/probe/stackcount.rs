@@ -42,7 +42,8 @@ mod skel {
 const MAX_FRAMES: usize = 127;
 /// Bytes of the ring that stacks come through: two thousand of the deepest.
 const RING: u32 = 4 << 20;
-/// Most rows of scratch memory, of which each fentry program has its own.
+/// Most rows of scratch memory, of which each fentry program has its own; with
+/// more of them some share, and may miss an event, which is counted.
 const MAX_ROWS: usize = 512;
 
 /// How stacks are to be counted.
@@ -125,22 +126,31 @@ impl<'a> Counting<'a> {
         })
     }
 
-    /// Gives names to the stacks that have come.
-    fn name(&mut self) {
+    /// Gives names to the stacks that have come. That takes long enough for other
+    /// processes to end, so what comes meanwhile is taken in between.
+    fn name_arrived(&mut self) {
         let mut records = std::mem::take(&mut *self.arrived.borrow_mut());
         records.retain(|record| !self.known.contains_key(&record.key));
+        records.sort_by_key(|record| record.pid);
+        for records in records.chunk_by(|one, next| one.pid == next.pid) {
+            self.name(records);
+            self.drain();
+        }
+    }
+
+    fn name(&mut self, records: &[Record]) {
         let functions: Vec<&Function> =
             self.done.attach.iter().flat_map(|attach| &attach.functions).collect();
         let function = |slot: u32| functions.get(*self.indexes.get(&slot)?).copied();
-        let named = self.naming.name(&records, &function, &mut self.table);
+        let named = self.naming.name(records, &function, &mut self.table);
         let several = functions.len() > 1;
-        for (record, Named { stack, cut }) in records.into_iter().zip(named) {
+        for (record, Named { stack, cut }) in records.iter().zip(named) {
             let index = self.indexes.get(&record.slot).filter(|_| several);
             let key = StackKey {
                 stack,
                 function: index.and_then(|index| u32::try_from(*index).ok()),
                 pid: self.options.processes.then_some(record.pid),
-                comm: self.options.processes.then(|| record.comm.into()),
+                comm: self.options.processes.then(|| record.comm.as_str().into()),
             };
             self.known.insert(record.key, (key, cut));
         }
@@ -179,8 +189,9 @@ fn load<'a>(
 ) -> libbpf_rs::Result<StackcountSkel<'a>> {
     let mut open = StackcountSkelBuilder::default().open(storage)?;
     open.progs.many.set_autoload(targets.wants_many());
-    let rows = targets.trampolines().next_power_of_two().min(MAX_ROWS);
-    let rows = u32::try_from(rows).unwrap_or(1);
+    // Other programs never run one within another.
+    let rows = if targets.wants_fentry() { targets.functions.len().next_power_of_two() } else { 1 };
+    let rows = rows.min(MAX_ROWS) as u32;
     open.maps.counts.set_max_entries(options.max_stacks.max(1))?;
     open.maps.stacks.set_max_entries(RING)?;
     open.maps.scratch.set_max_entries(rows)?;
@@ -207,7 +218,8 @@ impl Tool for Counting<'_> {
 
     fn read(&mut self) -> Result<Payload> {
         self.drain();
-        self.name();
+        self.name_arrived();
+        self.naming.symbols.forget_ended();
         let mut counts = StackCounts::new();
         self.not_handed_over = 0;
         let entries = sys::map_entries::<16, 16>(&self.skel.maps.counts);

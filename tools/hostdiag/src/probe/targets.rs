@@ -180,14 +180,16 @@ impl Targets {
 
     /// Whether a program of many functions may be needed.
     pub fn wants_many(&self) -> bool {
-        let multi = |(mechanism, _): &(Mechanism, Reason)| *mechanism == Mechanism::KprobeMulti;
-        self.groups.iter().any(|group| group.ways.iter().any(multi))
+        self.wants(Mechanism::KprobeMulti)
     }
 
-    /// How many functions may each get a trampoline of its own.
-    pub fn trampolines(&self) -> usize {
-        let fentry = |group: &&Group| group.ways.iter().any(|(way, _)| *way == Mechanism::Fentry);
-        self.groups.iter().filter(fentry).map(|group| group.functions.len()).sum()
+    fn wants(&self, wanted: Mechanism) -> bool {
+        self.groups.iter().any(|group| group.ways.iter().any(|(mechanism, _)| *mechanism == wanted))
+    }
+
+    /// Whether functions may get trampolines.
+    pub fn wants_fentry(&self) -> bool {
+        self.wants(Mechanism::Fentry)
     }
 
     /// Where the functions begin, by slot, as far as the kernel shows it.

@@ -137,10 +137,10 @@ pub struct Windows {
 impl Windows {
     /// Adds the next one.
     pub fn push(&mut self, window: Window) {
-        let into_one = self.into_one();
+        let full = self.full();
         let before = self.stack_counts;
         match self.all.last_mut() {
-            Some(last) if self.in_last < into_one => {
+            Some(last) if self.in_last < full => {
                 self.stack_counts = before - last.payload.stack_counts();
                 last.merge(window);
                 self.in_last += 1;
@@ -156,14 +156,15 @@ impl Windows {
         }
     }
 
-    fn into_one(&self) -> u32 {
+    /// So many of those that were added go into each.
+    fn full(&self) -> u32 {
         1_u32.checked_shl(self.doublings).unwrap_or(u32::MAX)
     }
 
     fn halve(&mut self) {
         // The last one has no neighbour if their number is odd.
         if self.all.len().is_multiple_of(2) {
-            self.in_last += self.into_one();
+            self.in_last += self.full();
         }
         let mut merged: Vec<Window> = Vec::with_capacity(MAX_WINDOWS);
         for (index, window) in std::mem::take(&mut self.all).into_iter().enumerate() {

@@ -34,8 +34,13 @@ pub(super) struct Named {
     pub(super) cut: bool,
 }
 
-/// Addresses of a part, the innermost first; nothing where it could not be walked.
-type Walked = Option<Vec<Address>>;
+/// A part of a stack.
+struct Walked {
+    /// Its addresses, the innermost first; nothing where it could not be walked.
+    addresses: Option<Vec<Address>>,
+    /// It may be deeper.
+    cut: bool,
+}
 
 /// Names of the addresses of some records.
 struct Names {
@@ -58,51 +63,52 @@ impl Naming {
         function: &dyn Fn(u32) -> Option<&'a Function>,
         table: &mut StackTable,
     ) -> Vec<Named> {
-        let kernel: Vec<Walked> = records.iter().map(|record| self.kernel_part(record)).collect();
-        let user: Vec<Walked> =
-            records.iter().map(|record| record.user.as_ref().ok().map(|frames| addresses(frames))).collect();
-        let names = self.names(records, &kernel, &user);
+        let walked: Vec<[Walked; 2]> =
+            records.iter().map(|record| [self.kernel_part(record), self.walked(&record.user)]).collect();
+        let names = self.names(records, &walked);
         let mut named = Vec::with_capacity(records.len());
-        for ((record, kernel), user) in records.iter().zip(kernel).zip(user) {
-            let is_cut =
-                |part: &Result<Vec<u64>, i32>| part.as_ref().is_ok_and(|frames| frames.len() >= self.most);
-            let (kernel_cut, user_cut) = (is_cut(&record.kernel), is_cut(&record.user));
-            let of_kernel = |address: &Address| names.kernel.get(address).cloned();
-            let of_user = |address: &Address| names.user.get(&(record.pid, *address)).cloned();
+        for (record, [kernel, user]) in records.iter().zip(&walked) {
             let entry = self.entries.get(&record.slot).zip(function(record.slot));
             let entry = entry.map(|(address, function)| table.add_frame(entry_frame(*address, function)));
-            let kernel = self.kernel.then(|| {
-                let mut part = self.part(kernel, kernel_cut, &of_kernel, table);
+            let of_kernel = self.kernel.then(|| {
+                let mut part = self.part(kernel, |address| names.kernel.get(&address), table);
                 part.frames.splice(0..0, entry);
                 part
             });
-            let user = self.user.then(|| self.part(user, user_cut, &of_user, table));
-            let stack = table.add_stack(Stack { kernel, user });
-            named.push(Named { stack, cut: kernel_cut || user_cut });
+            let of_user =
+                self.user.then(|| self.part(user, |address| names.user.get(&(record.pid, address)), table));
+            let stack = table.add_stack(Stack { kernel: of_kernel, user: of_user });
+            named.push(Named { stack, cut: kernel.cut || user.cut });
         }
         named
     }
 
-    /// The addresses of the kernel's part; where the traced function is known,
-    /// those of its callers.
-    fn kernel_part(&self, record: &Record) -> Walked {
-        let frames = record.kernel.as_ref().ok()?;
-        Some(match self.entries.get(&record.slot) {
-            Some(entry) => callers(frames, *entry),
-            None => addresses(frames),
-        })
+    fn walked(&self, frames: &Result<Vec<u64>, i32>) -> Walked {
+        let frames = frames.as_ref().ok();
+        let cut = frames.is_some_and(|frames| frames.len() >= self.most);
+        Walked { addresses: frames.map(|frames| addresses(frames)), cut }
     }
 
-    fn names(&mut self, records: &[Record], kernel: &[Walked], user: &[Walked]) -> Names {
-        let wanted: HashSet<Address> = kernel.iter().flatten().flatten().copied().collect();
-        let wanted: Vec<Address> = wanted.into_iter().collect();
-        let kernel = wanted.iter().copied().zip(self.symbols.kernel(&wanted)).collect();
-        let mut by_process: HashMap<u32, HashSet<Address>> = HashMap::new();
-        for (record, addresses) in records.iter().zip(user) {
-            by_process.entry(record.pid).or_default().extend(addresses.iter().flatten());
+    /// The kernel's part; where the traced function is known, its callers.
+    fn kernel_part(&self, record: &Record) -> Walked {
+        let walked = self.walked(&record.kernel);
+        match (self.entries.get(&record.slot), &record.kernel) {
+            (Some(entry), Ok(frames)) => Walked { addresses: Some(callers(frames, *entry)), ..walked },
+            _ => walked,
         }
+    }
+
+    fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
+        let mut of_kernel: HashSet<Address> = HashSet::new();
+        let mut of_user: HashMap<u32, HashSet<Address>> = HashMap::new();
+        for (record, [kernel, user]) in records.iter().zip(walked) {
+            of_kernel.extend(kernel.addresses.iter().flatten());
+            of_user.entry(record.pid).or_default().extend(user.addresses.iter().flatten());
+        }
+        let wanted: Vec<Address> = of_kernel.into_iter().collect();
+        let kernel = wanted.iter().copied().zip(self.symbols.kernel(&wanted)).collect();
         let mut user = HashMap::new();
-        for (pid, wanted) in by_process.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
+        for (pid, wanted) in of_user.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
             let wanted: Vec<Address> = wanted.into_iter().collect();
             let found = self.symbols.user(pid, &wanted);
             user.extend(wanted.iter().map(|address| (pid, *address)).zip(found));
@@ -110,35 +116,34 @@ impl Naming {
         Names { kernel, user }
     }
 
-    fn part(
+    fn part<'a>(
         &self,
-        addresses: Walked,
-        cut: bool,
-        name: &dyn Fn(&Address) -> Option<symbol::Symbol>,
+        walked: &Walked,
+        name: impl Fn(Address) -> Option<&'a symbol::Symbol>,
         table: &mut StackTable,
     ) -> Part {
-        let Some(addresses) = addresses else {
+        let Some(addresses) = &walked.addresses else {
             return Part { frames: Vec::new(), gap: Some("could not be walked".into()) };
         };
         let mut frames = Vec::new();
         for address in addresses {
-            let Some(symbol) = name(&address) else { continue };
+            let Some(symbol) = name(*address) else { continue };
             frames.extend(in_table(address.value(), symbol).map(|frame| table.add_frame(frame)));
         }
-        let gap = cut.then(|| format!("no more than {} frames are walked", self.most).into());
+        let gap = walked.cut.then(|| format!("no more than {} frames are walked", self.most).into());
         Part { frames, gap }
     }
 }
 
 /// The frames at an address: the function, before it those that the compiler put
 /// into it, the innermost first.
-fn in_table(address: u64, symbol: symbol::Symbol) -> impl Iterator<Item = Frame> {
-    let module: Option<Arc<str>> = symbol.module.map(Arc::from);
-    let (name, offset, inlined) = match symbol.name {
-        Ok(name) => (Symbol::Name(name.function.into()), name.offset, name.inlined),
-        Err(unknown) => (Symbol::Unknown(unknown.as_str().into()), None, Vec::new()),
+fn in_table(address: u64, symbol: &symbol::Symbol) -> impl Iterator<Item = Frame> {
+    let module: Option<Arc<str>> = symbol.module.as_deref().map(Arc::from);
+    let (name, offset, inlined) = match &symbol.name {
+        Ok(name) => (Symbol::Name(name.function.as_str().into()), name.offset, &name.inlined[..]),
+        Err(unknown) => (Symbol::Unknown(unknown.as_str().into()), None, &[][..]),
     };
-    let inside = inlined.into_iter().rev().map(|name| (Symbol::Name(name.into()), None, true));
+    let inside = inlined.iter().rev().map(|name| (Symbol::Name(name.as_str().into()), None, true));
     inside.chain([(name, offset, false)]).map(move |(symbol, offset, inlined)| Frame {
         address,
         symbol,
@@ -213,7 +218,7 @@ mod tests {
         };
         let symbol = symbol::Symbol { name: Ok(name), module: Some("m".into()) };
         let frames: Vec<_> =
-            in_table(9, symbol).map(|frame| (frame.symbol, frame.offset, frame.inlined)).collect();
+            in_table(9, &symbol).map(|frame| (frame.symbol, frame.offset, frame.inlined)).collect();
         let named = |name: &str| Symbol::Name(name.into());
         let expected =
             [(named("inner"), None, true), (named("middle"), None, true), (named("outer"), Some(7), false)];
