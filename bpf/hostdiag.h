@@ -14,4 +14,42 @@ struct vlan_features_record {
 	__u64 hw_enc_features;
 };
 
+// Frames of a part of a stack, at most: kernel.perf_event_max_stack is 127 too.
+#define MAX_FRAMES 127
+
+// Words by which a stack is known: a hash of its frames, its function and, where
+// that matters, its process.
+struct stack_key {
+	__u64 words[2];
+};
+
+// How often a stack was seen.
+struct stack_count {
+	__u64 count;
+	__u32 sent; // 1 once user space was given the stack itself
+	__u32 pad; // 0
+};
+
+// A stack, when it is first seen; as many frames as there are, so that it ends
+// early.
+struct stack_record {
+	struct stack_key key;
+	__u32 slot; // index of the function
+	__u32 pid;
+	__s32 kernel; // frames of the kernel in bytes, or a negative error number
+	__s32 user; // likewise those of the process, which follow them
+	__u8 comm[16]; // name of the process
+	__u64 frames[2 * MAX_FRAMES];
+};
+
+// What one CPU works with while it is in one of the programs.
+struct stack_scratch {
+	__u64 entries; // events
+	__u64 lost; // events whose stack found no room
+	__u64 nested; // events while another had this memory
+	__u32 busy;
+	__u32 pad; // 0
+	struct stack_record record;
+};
+
 #endif

@@ -23,8 +23,16 @@ typedef __u32 __wsum;
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_CGROUP_ARRAY = 8,
+	BPF_MAP_TYPE_RINGBUF = 27, // Linux 5.8
 	BPF_F_MMAPABLE = 1 << 10,
+};
+
+// The same file: flags of bpf_map_update_elem and bpf_get_stack.
+enum {
+	BPF_NOEXIST = 1,
+	BPF_F_USER_STACK = 1 << 8,
 };
 
 // arch/x86/include/asm/ptrace.h; the same on every kernel, so not relocated.
@@ -58,6 +66,9 @@ struct nsproxy {
 
 struct task_struct {
 	struct nsproxy *nsproxy;
+	struct task_struct *group_leader;
+	void *mm; // NULL: no process, but a thread of the kernel
+	char comm[16];
 };
 
 struct seq_file;

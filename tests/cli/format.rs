@@ -7,7 +7,7 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
-use crate::format_trace::{Asked, Attach, Skipped};
+use crate::format_trace::{Asked, Attach, Frame, Skipped, Stack, Stacks};
 use crate::root;
 
 #[derive(Deserialize)]
@@ -48,10 +48,15 @@ pub(crate) enum Line {
         attach: Vec<Attach>,
         skipped: Option<Vec<Skipped>>,
     },
+    Stacks {
+        frames: Vec<Frame>,
+        stacks: Vec<Stack>,
+    },
     Window {
         start_ms: u64,
         end_ms: u64,
-        counts: Vec<(u32, u64)>,
+        counts: Option<Vec<(u32, u64)>>,
+        stacks: Option<Stacks>,
     },
     Accounting {
         ended: String,
@@ -63,6 +68,7 @@ pub(crate) enum Line {
         recursion_missed: Option<u64>,
         link_missed: Option<u64>,
         stack_lost: Option<u64>,
+        stack_cut: Option<u64>,
     },
     Overhead {
         run_time_ns: u64,

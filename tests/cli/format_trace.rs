@@ -11,9 +11,63 @@ pub(crate) struct Asked {
     interval_ms: Option<u64>,
     timestamp: Option<bool>,
     rate: Option<bool>,
+    stacks: Option<AskedStacks>,
     top: Option<u32>,
     utc_offset_s: Option<i32>,
     filter: Option<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedStacks {
+    processes: Option<bool>,
+    offsets: Option<bool>,
+    addresses: Option<bool>,
+    delimiter: Option<bool>,
+    folded: Option<bool>,
+    bcc: Option<bool>,
+}
+
+/// A place in a stack has a name, or why there is none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Frame {
+    address: String,
+    name: Option<String>,
+    unknown: Option<String>,
+    offset: Option<u64>,
+    module: Option<String>,
+    inlined: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stack {
+    kernel: Option<Part>,
+    user: Option<Part>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    frames: Vec<u32>,
+    gap: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stacks {
+    counts: Vec<StackCount>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StackCount {
+    stack: u32,
+    function: Option<u32>,
+    pid: Option<u32>,
+    comm: Option<String>,
+    count: u64,
 }
 
 #[derive(Deserialize)]

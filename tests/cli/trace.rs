@@ -25,5 +25,5 @@ fn every_trace_is_shown_in_every_format() {
         assert!(same(&output.stdout) == same(&fs::read(&path).unwrap()), "{name}: another recording");
         seen += 1;
     }
-    assert!(seen >= 4);
+    assert!(seen >= 6);
 }

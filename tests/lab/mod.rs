@@ -14,6 +14,7 @@ mod link;
 mod netem;
 mod netns;
 mod stack;
+mod stacks;
 mod trace;
 mod traffic;
 
@@ -27,5 +28,6 @@ pub(crate) use link::{Link, vmxnet3};
 pub(crate) use netem::{Netem, OnChange, on_change};
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};
-pub(crate) use trace::{Traced, Tracing, call_getpgid, private_tracefs, refused_trace};
+pub(crate) use stacks::{Counted, Paths};
+pub(crate) use trace::{Traced, Tracing, btf, call_getpgid, private_tracefs, refused_trace, ways};
 pub(crate) use traffic::{Traffic, sendfile};

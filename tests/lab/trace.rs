@@ -105,7 +105,7 @@ impl Traced {
         assert!(!indexes.is_empty(), "{function} was not attached: {:?}", self.trace().head);
         let windows = self.trace().windows.iter();
         let counts = windows.flat_map(|window| {
-            let Payload::Counts(counts) = &window.payload;
+            let Payload::Counts(counts) = &window.payload else { panic!("no counts: {window:?}") };
             counts
         });
         counts.filter(|(index, _)| indexes.contains(index)).map(|(_, count)| count).sum()
@@ -147,4 +147,19 @@ pub(crate) fn private_tracefs() {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     mount(Some("tracefs"), PLACE, Some("tracefs"), MsFlags::empty(), none).unwrap();
+}
+
+/// Whether the kernel's types have this name.
+pub(crate) fn btf(name: &str) -> bool {
+    let btf = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+    String::from_utf8_lossy(&btf).contains(&format!("\0{name}\0"))
+}
+
+/// What `--attach` takes here for entries of functions, and what comes of it.
+pub(crate) fn ways() -> Vec<(&'static str, &'static str)> {
+    let mut ways = vec![("auto", "fentry"), ("fentry", "fentry"), ("kprobe", "kprobe")];
+    if btf("bpf_kprobe_multi_link") {
+        ways.push(("multi", "kprobe.multi"));
+    }
+    ways
 }

@@ -9,4 +9,5 @@ mod journal;
 mod lab;
 mod offload;
 mod symbol;
+mod tracepoints;
 mod vlan_features;

@@ -2,6 +2,8 @@
 //! tracks. A rule that only stands in prose is soon broken.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod slots;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

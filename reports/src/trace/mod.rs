@@ -1,13 +1,40 @@
 //! Results of the tracing tools as text.
 
-use hostdiag_model::time::Utc;
+use hostdiag_model::time::TimeOfDay;
 use hostdiag_model::trace::{Payload, Trace, Window};
 use hostdiag_model::{Recording, harmless::harmless};
 
+use crate::page::Page;
+
+pub mod duration;
+pub mod latency;
 pub mod list;
+pub mod log2;
+pub mod stacks;
 pub mod words;
 
 mod counts;
+
+/// Whose layout it is to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Ours.
+    #[default]
+    Own,
+    /// That of the bcc tool of the same name, byte for byte: `--compat bcc`.
+    Bcc,
+}
+
+/// What stands above the results of an interval: bcc has an empty line there,
+/// ours come without one. The time only where it is asked for.
+pub fn head(page: &mut Page, layout: Layout, time: Option<TimeOfDay>) {
+    if layout == Layout::Bcc {
+        page.put("\n");
+    }
+    if let Some(time) = time {
+        page.line(&time.to_string());
+    }
+}
 
 /// All blocks of a recording, as they were printed while it was made.
 pub fn text(recording: &Recording, trace: &Trace) -> String {
@@ -18,21 +45,22 @@ pub fn text(recording: &Recording, trace: &Trace) -> String {
 /// One block: what was counted in this stretch of time of a run that began so
 /// many milliseconds after 1970.
 pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
-    let mut text = String::from("\n");
-    if trace.head.asked.timestamp {
-        text.push_str(&format!("{:8}\n", clock(started_ms + window.end_ms, trace.head.asked.utc_offset_s)));
-    }
+    let asked = &trace.head.asked;
+    let time = TimeOfDay::new(started_ms + window.end_ms, asked.utc_offset_s);
+    let time = Some(time).filter(|_| asked.timestamp);
     match &window.payload {
-        Payload::Counts(counts) => text.push_str(&counts::table(&trace.head, counts, window.length_ms())),
+        Payload::Counts(counts) => {
+            let time = time.map_or(String::new(), |time| format!("{time:8}\n"));
+            format!("\n{time}{}", counts::table(&trace.head, counts, window.length_ms()))
+        }
+        Payload::Stacks(counts) => {
+            let (stacks, form) = (stacks::Stacks { table: &trace.stacks, counts }, stacks::Form::of(asked));
+            match asked.stacks.folded {
+                true => stacks::folded(stacks, form),
+                false => stacks::text(time, stacks, form),
+            }
+        }
     }
-    text
-}
-
-/// `15:04:05` in the time zone that is so many seconds east of UTC.
-fn clock(ms: u64, utc_offset_s: i32) -> String {
-    let local = i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(i64::from(utc_offset_s) * 1000);
-    let Utc { hour, minute, second, .. } = Utc::from_ms(u64::try_from(local).unwrap_or(0));
-    format!("{hour:02}:{minute:02}:{second:02}")
 }
 
 /// A name as it is printed: with the module and, where the name alone does not

@@ -73,7 +73,16 @@ pub fn notes(trace: &Trace) -> Vec<String> {
     let in_flight = accounting.in_flight.filter(|number| *number > 0);
     let in_flight =
         in_flight.map(|number| format!("{} still in flight, not counted", count(number as usize, "call")));
-    ended.into_iter().chain(losses).chain(in_flight).chain(uncounted(&trace.head, accounting)).collect()
+    let deep = accounting.stack_cut.filter(|number| *number > 0);
+    let deep = deep
+        .map(|number| format!("{} had a stack deeper than what is walked", count(number as usize, "call")));
+    ended
+        .into_iter()
+        .chain(losses)
+        .chain(in_flight)
+        .chain(deep)
+        .chain(uncounted(&trace.head, accounting))
+        .collect()
 }
 
 fn lost(name: &str, number: u64) -> String {
@@ -82,7 +91,7 @@ fn lost(name: &str, number: u64) -> String {
         "return_missed" => "not timed: the return was not seen",
         "recursion_missed" => "not counted: a BPF program was running on that CPU already",
         "link_missed" => "not counted: the probe was busy",
-        "stack_lost" => "without a stack: the table of stacks was full",
+        "stack_lost" => "without a stack: there was no room to keep it (--max-stacks)",
         other => other,
     };
     format!("lost: {} {what}", count(number as usize, "call"))
@@ -152,6 +161,8 @@ mod tests {
             recursion_missed: Some(1),
             link_missed: Some(2),
             in_flight: Some(3),
+            stack_lost: Some(4),
+            stack_cut: Some(5),
             ..Accounting::default()
         };
         assert_eq!(
@@ -160,7 +171,9 @@ mod tests {
                 "ended early: what was traced has ended",
                 "lost: 1 call not counted: a BPF program was running on that CPU already",
                 "lost: 2 calls not counted: the probe was busy",
-                "3 calls still in flight, not counted"
+                "lost: 4 calls without a stack: there was no room to keep it (--max-stacks)",
+                "3 calls still in flight, not counted",
+                "5 calls had a stack deeper than what is walked"
             ]
         );
     }

@@ -5,25 +5,11 @@ use hostdiag_model::trace::{Ended, SkipReason};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::gettid;
 
-use crate::lab::{Traced, Tracing, call_getpgid, hostdiag, refused_trace, run, wait_until};
+use crate::lab::{Traced, Tracing, btf, call_getpgid, hostdiag, refused_trace, run, wait_until, ways};
 
 /// The system call's function, which nothing else calls.
 const GETPGID: &str = "__x64_sys_getpgid";
 const CALLS: u64 = 10_007;
-
-/// Whether the kernel's types have this name.
-fn btf(name: &str) -> bool {
-    let btf = fs::read("/sys/kernel/btf/vmlinux").unwrap();
-    String::from_utf8_lossy(&btf).contains(&format!("\0{name}\0"))
-}
-
-fn ways() -> Vec<(&'static str, &'static str)> {
-    let mut ways = vec![("auto", "fentry"), ("fentry", "fentry"), ("kprobe", "kprobe")];
-    if btf("bpf_kprobe_multi_link") {
-        ways.push(("multi", "kprobe.multi"));
-    }
-    ways
-}
 
 /// Counts while `work` runs, only events of this thread.
 fn count(args: &[&str], work: impl FnOnce()) -> Traced {

@@ -20,8 +20,11 @@ mod offload_lro;
 mod offload_refused;
 mod role_facts;
 mod stack;
+mod stackcount;
 #[path = "../../live/symbol.rs"]
 mod symbol;
+#[path = "../../live/tracepoints.rs"]
+mod tracepoints;
 mod user_probe;
 mod vitals;
 #[path = "../../live/vlan_features.rs"]

@@ -21,6 +21,7 @@ pub mod pattern;
 pub mod plan;
 pub mod process;
 pub mod run;
+pub mod stackcount;
 pub mod targets;
 pub mod user;
 pub mod vlan_features;

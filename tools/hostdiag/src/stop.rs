@@ -1,7 +1,7 @@
 //! Signals that end a run early, taken as they come in between: Ctrl-C,
 //! `kill`, a terminal that went away.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,20 +35,42 @@ impl Stop {
 
     /// Waits that long, or until a signal comes; whether one has.
     pub fn wait(&self, time: Duration) -> bool {
+        self.wait_or(time, None) == Woken::Signal
+    }
+
+    /// Waits that long, until a signal comes, or until `other` can be read.
+    pub fn wait_or(&self, time: Duration, other: Option<BorrowedFd<'_>>) -> Woken {
         let end = Instant::now() + time;
         while !self.requested.load(Ordering::Relaxed) {
             let left = end.saturating_duration_since(Instant::now());
             let millis =
                 PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
-            let mut fds = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut fds, millis).is_ok_and(|ready| ready > 0) {
+            let signals = Some(self.signals.as_fd());
+            let mut fds: Vec<PollFd<'_>> =
+                signals.into_iter().chain(other).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+            let ready = poll(&mut fds, millis).is_ok_and(|ready| ready > 0);
+            let readable = |fd: &PollFd<'_>| ready && fd.any() == Some(true);
+            if fds.first().is_some_and(readable) {
                 self.requested.store(matches!(self.signals.read_signal(), Ok(Some(_))), Ordering::Relaxed);
+            } else if fds.last().is_some_and(readable) {
+                return Woken::Ready;
             } else if left.is_zero() {
-                break;
+                return Woken::Time;
             }
         }
-        self.requested.load(Ordering::Relaxed)
+        Woken::Signal
     }
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The time is over.
+    Time,
+    /// A signal, now or earlier.
+    Signal,
+    /// There is something to read.
+    Ready,
 }
 
 impl Stop {
@@ -68,9 +90,25 @@ impl Drop for Stop {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
     use nix::sys::pthread::{pthread_kill, pthread_self};
 
     use super::*;
+
+    #[test]
+    fn what_can_be_read_ends_the_wait() {
+        let stop = Stop::new().unwrap();
+        let (mut here, there) = UnixStream::pair().unwrap();
+        let wait = |time| stop.wait_or(time, Some(there.as_fd()));
+        assert_eq!(wait(Duration::ZERO), Woken::Time);
+        here.write_all(b"x").unwrap();
+        assert_eq!(wait(Duration::from_secs(60)), Woken::Ready);
+        pthread_kill(pthread_self(), Signal::SIGTERM).unwrap();
+        assert_eq!(wait(Duration::from_secs(60)), Woken::Signal);
+        assert_eq!(wait(Duration::from_secs(60)), Woken::Signal);
+    }
 
     #[test]
     fn a_signal_ends_the_wait_and_is_remembered() {

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::path::Path;
 
 mod dwarf;
 pub mod kernel;
@@ -203,6 +204,11 @@ impl Symbols {
     pub fn hold(&mut self, pid: u32) {
         let Self { files, processes, .. } = self;
         processes.entry(pid).or_insert_with(|| Process::new(pid)).hold(files);
+    }
+
+    /// Forgets the processes that have ended: another may have their number soon.
+    pub fn forget_ended(&mut self) {
+        self.processes.retain(|pid, _| Path::new("/proc").join(pid.to_string()).exists());
     }
 
     /// Names of addresses of a process, one for each in the same order.

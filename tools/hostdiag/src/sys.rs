@@ -9,7 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use libbpf_rs::libbpf_sys;
+use libbpf_rs::{MapCore, libbpf_sys};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags};
 
@@ -296,6 +296,49 @@ pub fn link_tells_missed(link: BorrowedFd<'_>) -> io::Result<bool> {
     // SAFETY: as above.
     let result = unsafe { libbpf_sys::bpf_obj_get_info_by_fd(link.as_raw_fd(), to, length_to) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(length >= KNOWN) }
+}
+
+/// Every entry of a BPF hash map that nothing is deleted from: keys of `K` bytes,
+/// values of `V`. libbpf-rs ends at the first batch that is not full, as the kernel
+/// gives it before a bucket that would not fit.
+///
+/// # Errors
+/// `InvalidInput` for a map of other sizes, `ENOMEM`.
+pub fn map_entries<const K: usize, const V: usize>(
+    map: &impl MapCore,
+) -> io::Result<Vec<([u8; K], [u8; V])>> {
+    if (map.key_size() as usize, map.value_size() as usize) != (K, V) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let (mut entries, mut room, mut from) = (Vec::new(), 4096_u32, None::<u32>);
+    loop {
+        let (mut keys, mut values) = (vec![[0; K]; room as usize], vec![[0; V]; room as usize]);
+        let (mut next, mut count) = (0_u32, room);
+        let start = from.as_mut().map_or(std::ptr::null_mut(), |bucket| &raw mut *bucket);
+        let fd = map.as_fd().as_raw_fd();
+        let (to_keys, to_values) = (keys.as_mut_ptr().cast(), values.as_mut_ptr().cast());
+        let (start, end) = (start.cast(), (&raw mut next).cast());
+        let none = std::ptr::null();
+        // SAFETY: of a hash map the kernel reads and writes the number of a bucket,
+        // four bytes; it writes at most `count` keys and values of the map's sizes,
+        // for which there is room, and how many they are.
+        let result = unsafe {
+            libbpf_sys::bpf_map_lookup_batch(fd, start, end, to_keys, to_values, &raw mut count, none)
+        };
+        let error = io::Error::last_os_error().raw_os_error().filter(|_| result < 0);
+        match error {
+            // A bucket that does not fit.
+            Some(libc::ENOSPC) => room = room.saturating_mul(2),
+            None | Some(libc::ENOENT) => {
+                entries.extend(keys.into_iter().zip(values).take(count as usize));
+                from = Some(next);
+            }
+            Some(error) => return Err(io::Error::from_raw_os_error(error)),
+        }
+        if error == Some(libc::ENOENT) {
+            return Ok(entries);
+        }
+    }
 }
 
 /// The counters of a BPF array map of `u64` with BPF_F_MMAPABLE: memory that

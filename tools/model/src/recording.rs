@@ -24,6 +24,8 @@
 //! {"type":"trace","asked":{"patterns":["mod_timer"]},"attach":[{"mechanism":"fentry","reason":"few",
 //!  "functions":[{"name":"mod_timer"}]}]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"counts":[[0,855]]}
+//! {"type":"stacks","frames":[…],"stacks":[…]}
+//! {"type":"window","start_ms":0,"end_ms":1000,"stacks":{"counts":[…]}}
 //! {"type":"accounting","ended":"signal","entries":855,"recursion_missed":0}
 //! {"type":"overhead","run_time_ns":45315,"runs":855,"over_ms":1000,"cpus":4}
 //! ```
@@ -39,6 +41,7 @@
 //! * Absent is not zero: a field that a host cannot report is left out.
 
 use std::io::{self, BufRead, Read, Write};
+use std::mem::discriminant;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +50,7 @@ use crate::history::History;
 use crate::host::Host;
 use crate::offload::OffloadData;
 use crate::plan::{Fix, Undo};
+use crate::stacks::{Additions, Mark};
 use crate::trace::{Accounting, Head, Overhead, Trace, Window};
 
 /// Name of the schema.
@@ -89,7 +93,7 @@ pub enum Data {
     /// `hostdiag offload --history`.
     History(History),
     /// `hostdiag funccount` and the other tracing tools.
-    Trace(Trace),
+    Trace(Box<Trace>),
 }
 
 impl Data {
@@ -165,6 +169,7 @@ enum Line {
     Undo(Undo),
     History(History),
     Trace(Head),
+    Stacks(Additions),
     Window(Window),
     Accounting(Accounting),
     Overhead(Overhead),
@@ -254,6 +259,10 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn write_trace(&mut self, trace: &Trace) -> io::Result<()> {
         self.write(&Tagged { kind: "trace", inner: &trace.head })?;
+        let stacks = trace.stacks.since(Mark::default());
+        if stacks != Additions::default() {
+            self.write(&Tagged { kind: "stacks", inner: &stacks })?;
+        }
         for window in trace.windows.iter() {
             self.write(&Tagged { kind: "window", inner: window })?;
         }
@@ -364,11 +373,19 @@ impl Parts {
             Line::Fix(fix) => return self.add_data(Data::Fix(fix)),
             Line::Undo(undo) => return self.add_data(Data::Undo(undo)),
             Line::History(history) => return self.add_data(Data::History(history)),
-            Line::Trace(head) => return self.add_data(Data::Trace(Trace { head, ..Trace::default() })),
+            Line::Trace(head) => {
+                return self.add_data(Data::Trace(Box::new(Trace { head, ..Trace::default() })));
+            }
+            Line::Stacks(additions) => self.trace("stacks")?.stacks.append(additions)?,
             Line::Window(window) => {
                 let trace = self.trace("window")?;
-                let before_ms = trace.windows.iter().last().map_or(0, |window| window.end_ms);
-                window.check(before_ms, trace.head.functions().count())?;
+                let before = trace.windows.iter().last();
+                let before_ms = before.map_or(0, |window| window.end_ms);
+                if before.is_some_and(|before| discriminant(&before.payload) != discriminant(&window.payload))
+                {
+                    return Err("a window of another tool than the one before".into());
+                }
+                window.check(before_ms, trace.head.functions().count(), &trace.stacks)?;
                 trace.windows.push(window);
             }
             Line::Accounting(accounting) => {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::features::FeatureState;
 use crate::plan::{Change, Done, Run, Undone};
+use crate::stacks::{Frame, Part, Stack, StackCounts, StackKey, StackTable, Symbol};
 use crate::trace::{Attach, Function, MAX_WINDOWS, Mechanism, Payload, Reason};
 
 fn recording() -> Recording {
@@ -27,14 +28,45 @@ fn trace() -> Trace {
         windows: (0..2 * MAX_WINDOWS as u64).map(window).collect(),
         accounting: Some(Accounting { entries: Some(7), ..Accounting::default() }),
         overhead: Some(Overhead::default()),
+        ..Trace::default()
     }
+}
+
+fn stacks() -> Trace {
+    let mut stacks = StackTable::new();
+    let symbol = Symbol::Name("mod_timer".into());
+    let frame = stacks.add_frame(Frame { address: 1, symbol, offset: Some(0), module: None, inlined: false });
+    let kernel = Some(Part { frames: vec![frame], gap: None });
+    let mut counts = StackCounts::new();
+    let stack = stacks.add_stack(Stack { kernel, user: None });
+    counts.add(StackKey { stack, function: Some(0), pid: Some(7), comm: Some("a".into()) }, 3);
+    let window = Window { start_ms: 0, end_ms: 1, payload: Payload::Stacks(counts) };
+    Trace { stacks, windows: [window].into_iter().collect(), ..trace() }
+}
+
+#[test]
+fn windows_of_stacks_that_cannot_be_are_refused() {
+    let mut bytes = Vec::new();
+    let data = Data::Trace(Box::new(Trace { accounting: None, overhead: None, ..stacks() }));
+    Recording { data, elapsed_ms: None, loss: Vec::new(), ..recording() }.write(&mut bytes).unwrap();
+    let with = |line: &str| error(&[&bytes[..], line.as_bytes()].concat());
+    for (payload, problem) in [
+        (r#""stacks":{"counts":[{"stack":1,"count":1}]}"#, "there is no stack 1"),
+        (r#""stacks":{"counts":[{"stack":0,"function":1,"count":1}]}"#, "a function that was not attached"),
+        (r#""counts":[[0,1]]"#, "a window of another tool"),
+    ] {
+        let found = with(&format!("{{\"type\":\"window\",\"start_ms\":1,\"end_ms\":2,{payload}}}\n"));
+        assert!(found.contains(problem), "{payload}: {found}");
+    }
+    let deeper = r#"{"type":"stacks","frames":[],"stacks":[{"kernel":{"frames":[1]}}]}"#;
+    assert!(with(deeper).contains("a stack has frame 1, there are 1"));
 }
 
 #[test]
 fn windows_that_cannot_be_are_refused() {
     let with = |window: &str| {
         let mut bytes = Vec::new();
-        let data = Data::Trace(Trace { accounting: None, overhead: None, ..trace() });
+        let data = Data::Trace(Box::new(Trace { accounting: None, overhead: None, ..trace() }));
         Recording { data, elapsed_ms: None, loss: Vec::new(), ..recording() }.write(&mut bytes).unwrap();
         bytes.extend(window.as_bytes());
         Recording::read(&mut &bytes[..]).map(drop).map_err(|error| error.to_string())
@@ -87,7 +119,8 @@ fn every_kind_of_data_is_read_as_it_was_written() {
         Data::Fix(Fix { run: Some(run.clone()), ..Fix::default() }),
         Data::Undo(Undo { runs: run.recovered, problems: Vec::new() }),
         Data::History(History::default()),
-        Data::Trace(trace()),
+        Data::Trace(trace().into()),
+        Data::Trace(stacks().into()),
     ];
     for data in all {
         let recording = Recording { data, ..recording() };

@@ -53,6 +53,25 @@ impl fmt::Display for Utc {
     }
 }
 
+/// A time of day on somebody's clock. As text like `23:27:25`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOfDay(Utc);
+
+impl TimeOfDay {
+    /// So many milliseconds after 1970 began in UTC, on a clock that is so many
+    /// seconds ahead of UTC, or behind. Before 1970 it stands still.
+    pub fn new(ms: u64, ahead_s: i32) -> Self {
+        Self(Utc::from_ms(ms.saturating_add_signed(i64::from(ahead_s) * 1000)))
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Utc { hour, minute, second, .. } = self.0;
+        write!(f, "{hour:02}:{minute:02}:{second:02}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +87,15 @@ mod tests {
         assert_eq!(Utc::from_ms(45_296_999).to_string(), "1970-01-01T12:34:56Z");
         // Anybody's file: no time is too late.
         assert!(Utc::from_ms(u64::MAX).year > 500_000_000);
+    }
+
+    #[test]
+    fn a_time_of_day_is_that_of_its_place() {
+        let text = |ahead_s| TimeOfDay::new(1_795_478_399_000, ahead_s).to_string();
+        assert_eq!(text(0), "23:59:59");
+        assert_eq!(text(19_800), "05:29:59");
+        assert_eq!(text(-3_600), "22:59:59");
+        assert_eq!(TimeOfDay::new(0, -1).to_string(), "00:00:00");
+        assert_eq!(TimeOfDay::new(u64::MAX, i32::MAX).to_string().len(), 8);
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! In a recording (`recording.rs`) a [`Trace`] is a line `trace`, a line `window`
 //! for each stretch of time, and at the end a line `accounting` and, where it was
-//! measured, a line `overhead`.
+//! measured, a line `overhead`. Stacks that windows name are in lines `stacks`
+//! before them.
 
 use serde::{Deserialize, Serialize};
+
+use crate::stacks::StackTable;
 
 mod attach;
 mod window;
@@ -17,6 +20,8 @@ pub use window::{MAX_WINDOWS, Payload, Window, Windows};
 pub struct Trace {
     /// What was asked for and what was attached.
     pub head: Head,
+    /// The stacks that were counted; empty where they were not asked for.
+    pub stacks: StackTable,
     /// What was counted, in the order of time. Empty where nothing was attached
     /// (`--list`).
     pub windows: Windows,
@@ -60,6 +65,9 @@ pub struct Asked {
     /// Counts are shown as rates too.
     #[serde(default, skip_serializing_if = "is_default")]
     pub rate: bool,
+    /// How stacks are shown.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stacks: AskedStacks,
     /// Only so many rows, the largest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top: Option<u32>,
@@ -69,6 +77,30 @@ pub struct Asked {
     /// Which events were counted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub filter: Filter,
+}
+
+/// How stacks are to be counted and shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AskedStacks {
+    /// Each process has its own.
+    #[serde(skip_serializing_if = "is_default")]
+    pub processes: bool,
+    /// Offsets behind the names of functions.
+    #[serde(skip_serializing_if = "is_default")]
+    pub offsets: bool,
+    /// Addresses before them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub addresses: bool,
+    /// A line between the kernel's part and the process's.
+    #[serde(skip_serializing_if = "is_default")]
+    pub delimiter: bool,
+    /// One line a stack.
+    #[serde(skip_serializing_if = "is_default")]
+    pub folded: bool,
+    /// As bcc's stackcount has it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub bcc: bool,
 }
 
 /// Which events count; what is empty or absent does not matter.
@@ -120,14 +152,17 @@ pub struct Accounting {
     /// Calls that the probe itself missed (`missed` of `bpf_link_info`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_missed: Option<u64>,
-    /// Stacks that could not be kept.
+    /// Calls whose stack could not be kept: they are counted in `entries` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_lost: Option<u64>,
+    /// Calls with a stack that is deeper than what is walked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_cut: Option<u64>,
 }
 
 impl Accounting {
     /// Everything that was lost, with its name in the recording; not calls in
-    /// flight, which are no loss.
+    /// flight and deep stacks, which are counted.
     pub fn losses(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
             ("start_lost", self.start_lost),

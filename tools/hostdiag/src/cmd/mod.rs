@@ -7,5 +7,6 @@ pub mod funccount;
 pub mod man;
 pub mod offload;
 pub mod report;
+pub mod stackcount;
 pub mod symptoms;
 pub mod trace;

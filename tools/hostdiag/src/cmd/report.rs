@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::Data;
+use hostdiag_model::trace::Payload;
 use hostdiag_report::{fix, offload, trace};
 
-use crate::fail::Status;
+use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
 use crate::output::{self, Look};
 
@@ -36,11 +37,16 @@ pub enum Format {
     Text,
     /// The recording itself, as JSON lines.
     Json,
+    /// Stacks, a line each, all intervals together: for flame graphs.
+    Folded,
 }
 
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
-    let recording = from::any_recording(&args.file)?;
+    let mut recording = from::any_recording(&args.file)?;
+    if args.format == Format::Folded {
+        fold(&mut recording.data)?;
+    }
     if args.format == Format::Json {
         output::write(|out| recording.write(out))?;
         return Ok(Status::Fine);
@@ -64,4 +70,17 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         trace::words::notes(data).iter().for_each(|note| output::say(note));
     }
     Ok(Status::Fine)
+}
+
+/// Has stacks shown as for flame graphs, however they were shown then.
+fn fold(data: &mut Data) -> Result<(), Failure> {
+    let without = Failure::new(Code::BadInput, format!("{} without stacks cannot be folded", data.name()))
+        .hint("hostdiag stackcount --output FILE makes a recording of stacks");
+    let Data::Trace(trace) = data else { return Err(without) };
+    if !trace.windows.iter().all(|window| matches!(window.payload, Payload::Stacks(_))) {
+        return Err(without);
+    }
+    let asked = &mut trace.head.asked;
+    (asked.interval_ms, asked.stacks.folded, asked.stacks.bcc) = (None, true, false);
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use hostdiag_model::stacks::Additions;
 use hostdiag_model::trace::{Asked, Filter, Head, Trace, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::trace::{self as render, list, words};
@@ -162,7 +163,7 @@ impl<'a> Session<'a> {
             started_ms: from::now_ms(),
             elapsed_ms: None,
             loss: Vec::new(),
-            data: Data::Trace(Trace::default()),
+            data: Data::Trace(Box::default()),
         };
         Self { args, recording, clock: Instant::now(), open: None }
     }
@@ -177,6 +178,7 @@ impl<'a> Session<'a> {
             top: self.args.top,
             utc_offset_s: sys::utc_offset(i64::try_from(self.recording.started_ms / 1000).unwrap_or(0)),
             filter: filter.clone(),
+            ..Asked::default()
         }
     }
 
@@ -184,7 +186,7 @@ impl<'a> Session<'a> {
     pub fn list(mut self, targets: &Targets, asked: Asked, look: Look) -> Result<Status> {
         let head = Head { asked, attach: targets.planned(), skipped: targets.skipped.clone() };
         if self.args.format == Format::Json {
-            self.recording.data = Data::Trace(Trace { head, ..Trace::default() });
+            *self.trace()? = Trace { head, ..Trace::default() };
             self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);
             output::write(|out| self.recording.write(out))?;
         } else {
@@ -206,7 +208,7 @@ impl<'a> Session<'a> {
         tool.gate(true);
         // Only now: who reads this may rely on every call being counted.
         output::say(&tracing);
-        let finished = run::run(tool, schedule, cost, &mut |window| self.window(window))?;
+        let finished = run::run(tool, schedule, cost, &mut |window, stacks| self.window(window, stacks))?;
         let trace = self.trace()?;
         (trace.accounting, trace.overhead) = (Some(finished.accounting), finished.overhead);
         self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);
@@ -221,7 +223,8 @@ impl<'a> Session<'a> {
     }
 
     /// Keeps a window, and prints what is due.
-    fn window(&mut self, window: Window) -> Result<()> {
+    fn window(&mut self, window: Window, stacks: Additions) -> Result<()> {
+        self.trace()?.stacks.append(stacks).map_err(anyhow::Error::msg)?;
         let interval = self.args.interval.map(|interval| interval.as_millis() as u64);
         let ends = interval.is_some_and(|interval| window.ends_interval(interval));
         self.trace()?.windows.push(window.clone());

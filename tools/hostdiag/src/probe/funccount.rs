@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
-use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
+use hostdiag_model::trace::{Accounting, Filter, Payload};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapHandle, OpenObject};
 
@@ -13,7 +13,7 @@ use super::attach::Programs;
 use super::run::Tool;
 use super::targets::{Done, Targets};
 use super::{filter, quietly, refused};
-use crate::sys::{self, Counters};
+use crate::sys::Counters;
 
 #[allow(
     unsafe_code,
@@ -137,7 +137,7 @@ impl Tool for Counting<'_> {
         }
     }
 
-    fn read(&mut self) -> Payload {
+    fn read(&mut self) -> Result<Payload> {
         let mut counts = Vec::new();
         for index in 0..self.before.len() {
             let now = self.done.slots.get(index).map_or(0, |slot| self.count(*slot));
@@ -146,26 +146,18 @@ impl Tool for Counting<'_> {
                 counts.push((u32::try_from(index).unwrap_or(u32::MAX), since));
             }
         }
-        Payload::Counts(counts)
+        Ok(Payload::Counts(counts))
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        // One that was not loaded has no descriptor.
-        let whole = self.done.attached.whole().iter().map(|name| match *name {
-            "many" => self.skel.progs.many.as_fd(),
-            _ => self.skel.progs.by_address.as_fd(),
-        });
-        self.done.attached.programs().chain(whole).collect()
+        let progs = &self.skel.progs;
+        self.done.programs(&[("many", progs.many.as_fd()), ("by_address", progs.by_address.as_fd())])
     }
 
     fn account(&self) -> Accounting {
-        let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
-        let fentry = self.done.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry);
-        // Trampolines count what they leave out since 5.12, the others later.
-        let counted = fentry || self.done.attached.tells_missed();
         Accounting {
             entries: Some(self.before.iter().sum()),
-            recursion_missed: if counted { self.programs().into_iter().map(missed).sum() } else { None },
+            recursion_missed: self.done.recursion_missed(self.programs()),
             link_missed: self.done.attached.missed(),
             ..Accounting::default()
         }

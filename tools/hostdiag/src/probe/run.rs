@@ -6,11 +6,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use hostdiag_model::stacks::Additions;
 use hostdiag_model::trace::{Accounting, Ended, Overhead, Payload, Window};
 
 use super::filter::online_cpus;
 use super::process::Watch;
-use crate::stop::Stop;
+use crate::stop::{Stop, Woken};
 use crate::sys;
 
 /// Width of a window where the interval is no whole number of these.
@@ -21,11 +22,26 @@ pub trait Tool {
     /// Opens or closes the gate: only while it is open something is counted.
     fn gate(&mut self, open: bool);
     /// What was counted since the last call.
-    fn read(&mut self) -> Payload;
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    fn read(&mut self) -> Result<Payload>;
     /// Its programs that are loaded.
     fn programs(&self) -> Vec<BorrowedFd<'_>>;
     /// What was counted and lost, after the gate was closed.
     fn account(&self) -> Accounting;
+
+    /// Can be read when there is something for [`Self::drain`].
+    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    /// Takes in what has come, soon after it came.
+    fn drain(&mut self) {}
+    /// The stacks that [`Self::read`] has named since the last call, where they are
+    /// new.
+    fn stacks(&mut self) -> Additions {
+        Additions::default()
+    }
 }
 
 /// When to read and when to end.
@@ -107,22 +123,23 @@ pub struct Finished {
 }
 
 /// Runs a tool whose gate is open until its time is over, a signal comes, or there is nothing left to
-/// watch. Every window goes to `each`, the last one after the gate was closed.
+/// watch. Every window goes to `each` with the stacks that it names first, the
+/// last one after the gate was closed.
 ///
 /// # Errors
-/// What `each` fails with: nobody reads the result any more.
+/// What `each` fails with: nobody reads the result any more; those of the tool.
 pub fn run(
     tool: &mut dyn Tool,
     schedule: Schedule<'_>,
     mut cost: Cost,
-    each: &mut dyn FnMut(Window) -> Result<()>,
+    each: &mut dyn FnMut(Window, Additions) -> Result<()>,
 ) -> Result<Finished> {
     let (start, width) = (Instant::now(), schedule.width());
     let (mut before, mut total) = (Duration::ZERO, 0_u64);
     let ended = loop {
         let next = width * u32::try_from(before.as_nanos() / width.as_nanos() + 1).unwrap_or(u32::MAX);
         let next = schedule.duration.map_or(next, |duration| next.min(duration));
-        let signal = schedule.stop.wait(next.saturating_sub(start.elapsed()));
+        let signal = wait(tool, schedule.stop, start + next);
         let over = schedule.duration.is_some_and(|duration| start.elapsed() >= duration);
         let mut ended = match () {
             () if signal => Some(Ended::Signal),
@@ -134,7 +151,7 @@ pub fn run(
             close(tool);
         }
         let now = start.elapsed();
-        let payload = tool.read();
+        let payload = tool.read()?;
         let events = payload.events();
         total += events;
         if now >= SECOND || ended.is_some() {
@@ -143,16 +160,31 @@ pub fn run(
         let mut window = Window { start_ms: millis(before), end_ms: millis(now), payload };
         if ended.is_none() && cost.too_much(now.saturating_sub(before), events) {
             close(tool);
-            window.merge(Window { payload: tool.read(), ..window.clone() });
+            window.merge(Window { payload: tool.read()?, ..window.clone() });
             ended = Some(Ended::Overhead);
         }
-        each(window)?;
+        each(window, tool.stacks())?;
         if let Some(ended) = ended {
             break ended;
         }
         before = now;
     };
     Ok(Finished { accounting: Accounting { ended, ..tool.account() }, overhead: cost.measured })
+}
+
+/// Waits until then or for a signal, and lets the tool take in what comes; whether
+/// a signal came.
+fn wait(tool: &mut dyn Tool, stop: &Stop, until: Instant) -> bool {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match stop.wait_or(left, tool.arrivals()) {
+            Woken::Ready => tool.drain(),
+            woken => return woken == Woken::Signal,
+        }
+        if left.is_zero() {
+            return stop.requested();
+        }
+    }
 }
 
 /// Closes the gate and waits for the programs that have passed it.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ use super::pattern::{self, Names, Pattern};
 use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Way};
 use super::{events, not_attached, quietly, reason, user};
 use crate::fail::{Code, Failure};
+use crate::sys;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -230,8 +232,29 @@ impl Targets {
 
     /// Whether a program of many functions may be needed.
     pub fn wants_many(&self) -> bool {
-        let multi = |(mechanism, _): &(Mechanism, Reason)| *mechanism == Mechanism::KprobeMulti;
-        self.groups.iter().any(|group| group.ways.iter().any(multi))
+        self.wants(Mechanism::KprobeMulti)
+    }
+
+    fn wants(&self, wanted: Mechanism) -> bool {
+        self.groups.iter().any(|group| group.ways.iter().any(|(mechanism, _)| *mechanism == wanted))
+    }
+
+    /// Whether functions may get trampolines.
+    pub fn wants_fentry(&self) -> bool {
+        self.wants(Mechanism::Fentry)
+    }
+
+    /// Where the functions begin, by slot, as far as the kernel shows it.
+    pub fn entries(&mut self) -> HashMap<u32, u64> {
+        let mut targets = std::mem::take(&mut self.targets);
+        self.locate(&mut targets);
+        let entry = |target: &Target| match target.place {
+            Place::Function { address, .. } => Some((target.slot, address.filter(|address| *address != 0)?)),
+            _ => None,
+        };
+        let entries = targets.iter().filter_map(entry).collect();
+        self.targets = targets;
+        entries
     }
 
     /// So many kprobes may go into one event; 0 where they are attached alone.
@@ -344,6 +367,29 @@ impl Targets {
                 *address = found.get(&(name, module)).and_then(|addresses| addresses.first().copied());
             }
         }
+    }
+}
+
+impl Done {
+    /// The loaded programs: copies, and those of `whole`, by name, that are attached.
+    /// One that was not loaded has no descriptor.
+    pub fn programs<'a>(&'a self, whole: &[(&str, BorrowedFd<'a>)]) -> Vec<BorrowedFd<'a>> {
+        let whole = whole.iter().filter(|(name, _)| self.attached.whole().contains(name));
+        self.attached.programs().chain(whole.map(|(_, program)| *program)).collect()
+    }
+
+    /// How often the kernel left one of these programs out because one was running
+    /// on that CPU already; absent where it does not count that. Trampolines do
+    /// since 5.12, the others since about 6.7.
+    pub fn recursion_missed(&self, programs: Vec<BorrowedFd<'_>>) -> Option<u64> {
+        let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
+        let counted = self.only_fentry() || self.attached.tells_missed();
+        if counted { programs.into_iter().map(missed).sum() } else { None }
+    }
+
+    /// Whether all that is attached is trampolines.
+    pub fn only_fentry(&self) -> bool {
+        self.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry)
     }
 }
 

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stacks::{StackCounts, StackTable};
+
 /// Most windows of a recording. With one more, neighbours merge and each is twice
 /// as long: sums are exact, only the times get coarser.
 pub const MAX_WINDOWS: usize = 600;
+/// Most counts of stacks in all windows of a recording together: some 100 MB.
+const MAX_STACK_COUNTS: usize = 1 << 20;
 
 /// What was counted in one stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +31,57 @@ pub enum Payload {
     /// Calls by function: its index and how many, sorted by index; without those
     /// that had none.
     Counts(Vec<(u32, u64)>),
+    /// Calls by stack.
+    Stacks(StackCounts),
 }
 
 impl Payload {
     /// How many events were counted.
     pub fn events(&self) -> u64 {
-        let Self::Counts(counts) = self;
-        counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        match self {
+            Self::Counts(counts) => counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count)),
+            Self::Stacks(counts) => counts.total(),
+        }
+    }
+
+    /// How many counts of stacks it has.
+    fn stack_counts(&self) -> usize {
+        match self {
+            Self::Counts(_) => 0,
+            Self::Stacks(counts) => counts.iter().count(),
+        }
+    }
+
+    /// Takes in what was counted later; of another tool, nothing.
+    fn merge(&mut self, later: Self) {
+        match (self, later) {
+            (Self::Counts(mine), Self::Counts(theirs)) => {
+                let mut sums: BTreeMap<u32, u64> = mine.iter().copied().collect();
+                for (function, count) in theirs {
+                    let sum = sums.entry(function).or_default();
+                    *sum = sum.saturating_add(count);
+                }
+                *mine = sums.into_iter().collect();
+            }
+            (Self::Stacks(mine), Self::Stacks(theirs)) => mine.merge(&theirs),
+            _ => {}
+        }
+    }
+
+    /// What is wrong with it where there are so many functions and these stacks.
+    fn check(&self, functions: usize, stacks: &StackTable) -> Result<(), String> {
+        let attached = |function: u32| (function as usize) < functions;
+        let fine = match self {
+            Self::Counts(counts) => {
+                counts.windows(2).all(|pair| pair[0].0 < pair[1].0)
+                    && counts.iter().all(|(function, _)| attached(*function))
+            }
+            Self::Stacks(counts) => {
+                counts.check(stacks)?;
+                counts.iter().all(|(key, _)| key.function.is_none_or(attached))
+            }
+        };
+        if fine { Ok(()) } else { Err("a window with a function that was not attached".into()) }
     }
 }
 
@@ -43,36 +91,24 @@ impl Window {
         self.end_ms.saturating_sub(self.start_ms)
     }
 
-    /// What is wrong with a window that was read: `before` ended at `before_ms`,
-    /// and there are so many functions.
+    /// What is wrong with a window that was read: that before it ended at
+    /// `before_ms`, and there are so many functions and these stacks.
     ///
     /// # Errors
     /// In words, for the reader of recordings.
-    pub(crate) fn check(&self, before_ms: u64, functions: usize) -> Result<(), String> {
+    pub(crate) fn check(&self, before_ms: u64, functions: usize, stacks: &StackTable) -> Result<(), String> {
         // As long as the sun will shine; sums of such times do not overflow.
         const LONGEST_MS: u64 = 1 << 58;
         if self.start_ms < before_ms || self.end_ms < self.start_ms || self.end_ms > LONGEST_MS {
             return Err("a window that begins or ends at the wrong time".into());
         }
-        let Payload::Counts(counts) = &self.payload;
-        let sorted = counts.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        if !sorted || counts.last().is_some_and(|(last, _)| *last as usize >= functions) {
-            return Err("a window with a function that was not attached".into());
-        }
-        Ok(())
+        self.payload.check(functions, stacks)
     }
 
     /// Takes in a later window.
     pub fn merge(&mut self, later: Self) {
         self.end_ms = self.end_ms.max(later.end_ms);
-        let Payload::Counts(mine) = &mut self.payload;
-        let Payload::Counts(theirs) = later.payload;
-        let mut sums: BTreeMap<u32, u64> = mine.iter().copied().collect();
-        for (function, count) in theirs {
-            let sum = sums.entry(function).or_default();
-            *sum = sum.saturating_add(count);
-        }
-        *mine = sums.into_iter().collect();
+        self.payload.merge(later.payload);
     }
 
     /// Whether it is the last of its interval: the next would reach into the
@@ -85,7 +121,8 @@ impl Window {
     }
 }
 
-/// The windows of a recording, at most [`MAX_WINDOWS`].
+/// The windows of a recording, at most [`MAX_WINDOWS`], of stacks fewer if they
+/// are many.
 #[derive(Clone, Debug, Default)]
 pub struct Windows {
     all: Vec<Window>,
@@ -93,14 +130,18 @@ pub struct Windows {
     doublings: u32,
     /// So many of those that were added are in the last one.
     in_last: u32,
+    /// Counts of stacks in all of them.
+    stack_counts: usize,
 }
 
 impl Windows {
     /// Adds the next one.
     pub fn push(&mut self, window: Window) {
-        let into_one = 1_u32.checked_shl(self.doublings).unwrap_or(u32::MAX);
+        let full = self.full();
+        let before = self.stack_counts;
         match self.all.last_mut() {
-            Some(last) if self.in_last < into_one => {
+            Some(last) if self.in_last < full => {
+                self.stack_counts = before - last.payload.stack_counts();
                 last.merge(window);
                 self.in_last += 1;
             }
@@ -109,14 +150,22 @@ impl Windows {
                 self.in_last = 1;
             }
         }
-        if self.all.len() > MAX_WINDOWS {
-            self.halve(into_one);
+        self.stack_counts += self.all.last().map_or(0, |last| last.payload.stack_counts());
+        while self.all.len() > MAX_WINDOWS || self.all.len() > 1 && self.stack_counts > MAX_STACK_COUNTS {
+            self.halve();
         }
     }
 
-    fn halve(&mut self, into_one: u32) {
-        // The last one began just now, so it is without a neighbour if their
-        // number is odd, which it is: MAX_WINDOWS and one.
+    /// So many of those that were added go into each.
+    fn full(&self) -> u32 {
+        1_u32.checked_shl(self.doublings).unwrap_or(u32::MAX)
+    }
+
+    fn halve(&mut self) {
+        // The last one has no neighbour if their number is odd.
+        if self.all.len().is_multiple_of(2) {
+            self.in_last += self.full();
+        }
         let mut merged: Vec<Window> = Vec::with_capacity(MAX_WINDOWS);
         for (index, window) in std::mem::take(&mut self.all).into_iter().enumerate() {
             match merged.last_mut() {
@@ -124,11 +173,9 @@ impl Windows {
                 _ => merged.push(window),
             }
         }
-        if merged.len() * 2 == MAX_WINDOWS {
-            self.in_last += into_one;
-        }
         self.all = merged;
         self.doublings += 1;
+        self.stack_counts = self.all.iter().map(|window| window.payload.stack_counts()).sum();
     }
 
     /// In the order of time.
@@ -180,6 +227,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::stacks::StackKey;
 
     fn window(start_ms: u64, end_ms: u64, counts: &[(u32, u64)]) -> Window {
         Window { start_ms, end_ms, payload: Payload::Counts(counts.to_vec()) }
@@ -204,6 +252,21 @@ mod tests {
 
     fn sum(window: &Window) -> u64 {
         window.payload.events()
+    }
+
+    #[test]
+    fn windows_of_many_stacks_merge_sooner() {
+        let key = |stack| StackKey { stack, function: None, pid: None, comm: None };
+        let mut counts = StackCounts::new();
+        (0..1 << 18).for_each(|stack| counts.add(key(stack), 1));
+        let window = |at| Window { start_ms: at, end_ms: at + 1, payload: Payload::Stacks(counts.clone()) };
+        // Four are as many as may be.
+        let windows: Windows = (0..4).map(window).collect();
+        assert_eq!(windows.iter().count(), 4);
+        let windows: Windows = (0..11).map(window).collect();
+        let lengths: Vec<u64> = windows.iter().map(Window::length_ms).collect();
+        assert_eq!(lengths, [4, 4, 3]);
+        assert_eq!(windows.iter().map(sum).sum::<u64>(), 11 << 18);
     }
 
     #[test]

@@ -1,0 +1,46 @@
+//! Tracepoints, which kernels without kprobes have too.
+use std::thread;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::gettid;
+
+use crate::lab::{Tracing, call_getpgid};
+
+const EVENT: &str = "t:syscalls:sys_enter_getpgid";
+
+/// Runs a test where tracefs is mounted, on a thread of its own: the mount ends
+/// with it.
+#[track_caller]
+fn with_tracefs(test: impl FnOnce() + Send + 'static) {
+    let result = thread::spawn(move || {
+        let nothing = None::<&str>;
+        unshare(CloneFlags::CLONE_NEWNS).expect("failed to unshare the mounts (root is needed)");
+        mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
+        mount(nothing, "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), nothing).unwrap();
+        test();
+    })
+    .join();
+    assert!(result.is_ok(), "see above");
+}
+
+#[test]
+fn tracepoints_are_counted_by_stack() {
+    with_tracefs(|| {
+        let thread = gettid().to_string();
+        let options = ["stackcount", "--format", "json", "-P", "--tid", &thread, EVENT];
+        let tracing = Tracing::start(&options);
+        call_getpgid(1009);
+        let traced = tracing.record();
+        let stacks = traced.stacks();
+        assert_eq!(stacks.iter().map(|stack| stack.count).sum::<u64>(), 1009, "{stacks:#?}\n{}", traced.said);
+        assert_eq!(traced.mechanisms(), ["tracepoint"]);
+        for stack in stacks {
+            let (kernel, user) = (stack.kernel.unwrap(), stack.user.unwrap());
+            assert!(kernel.contains(&"do_syscall_64".into()), "{kernel:?}");
+            // By itself the library, which is in the program, makes the call.
+            assert_eq!(user.first().map(String::as_str), Some("getpgid"), "{user:?}");
+            assert_eq!(stack.key.pid, Some(std::process::id()));
+        }
+    });
+}

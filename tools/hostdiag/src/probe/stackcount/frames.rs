@@ -1,0 +1,227 @@
+//! From addresses to stacks with names.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::sync::Arc;
+
+use hostdiag_model::stacks::{Frame, Part, Stack, StackTable, Symbol};
+use hostdiag_model::trace::Function;
+
+use super::record::Record;
+use crate::symbol::{self, Address, Symbols};
+
+/// A probe is in the first instruction or two of its function: behind one of 4
+/// bytes that marks the target of jumps (endbr64) there are 5 for a call, and it is
+/// the address behind that call which trampolines leave in a stack.
+const ENTRY: u64 = 9;
+/// Where the kernel says how many frames it walks at most, of each part.
+const MOST: &str = "/proc/sys/kernel/perf_event_max_stack";
+
+/// Makes stacks of records.
+pub(super) struct Naming {
+    pub(super) symbols: Symbols,
+    /// Which parts were asked for.
+    pub(super) kernel: bool,
+    pub(super) user: bool,
+    /// Where the functions begin, by slot.
+    entries: HashMap<u32, u64>,
+    most: usize,
+}
+
+/// A stack, and whether it is deeper than what was walked.
+pub(super) struct Named {
+    pub(super) stack: u32,
+    pub(super) cut: bool,
+}
+
+/// A part of a stack.
+struct Walked {
+    /// Its addresses, the innermost first; nothing where it could not be walked.
+    addresses: Option<Vec<Address>>,
+    /// It may be deeper.
+    cut: bool,
+}
+
+/// Names of the addresses of some records.
+struct Names {
+    kernel: HashMap<Address, symbol::Symbol>,
+    user: HashMap<(u32, Address), symbol::Symbol>,
+}
+
+impl Naming {
+    pub(super) fn new(kernel: bool, user: bool, entries: HashMap<u32, u64>) -> Self {
+        let most = fs::read_to_string(MOST).ok().and_then(|text| text.trim().parse().ok());
+        let most = most.map_or(super::MAX_FRAMES, |most: usize| most.min(super::MAX_FRAMES));
+        Self { symbols: Symbols::new(), kernel, user, entries, most }
+    }
+
+    /// Adds the stacks of all records to a table, each in its place. `function` is
+    /// that of a slot.
+    pub(super) fn name<'a>(
+        &mut self,
+        records: &[Record],
+        function: &dyn Fn(u32) -> Option<&'a Function>,
+        table: &mut StackTable,
+    ) -> Vec<Named> {
+        let walked: Vec<[Walked; 2]> =
+            records.iter().map(|record| [self.kernel_part(record), self.walked(&record.user)]).collect();
+        let names = self.names(records, &walked);
+        let mut named = Vec::with_capacity(records.len());
+        for (record, [kernel, user]) in records.iter().zip(&walked) {
+            let entry = self.entries.get(&record.slot).zip(function(record.slot));
+            let entry = entry.map(|(address, function)| table.add_frame(entry_frame(*address, function)));
+            let of_kernel = self.kernel.then(|| {
+                let mut part = self.part(kernel, |address| names.kernel.get(&address), table);
+                part.frames.splice(0..0, entry);
+                part
+            });
+            let of_user =
+                self.user.then(|| self.part(user, |address| names.user.get(&(record.pid, address)), table));
+            let stack = table.add_stack(Stack { kernel: of_kernel, user: of_user });
+            named.push(Named { stack, cut: kernel.cut || user.cut });
+        }
+        named
+    }
+
+    fn walked(&self, frames: &Result<Vec<u64>, i32>) -> Walked {
+        let frames = frames.as_ref().ok();
+        let cut = frames.is_some_and(|frames| frames.len() >= self.most);
+        Walked { addresses: frames.map(|frames| addresses(frames)), cut }
+    }
+
+    /// The kernel's part; where the traced function is known, its callers.
+    fn kernel_part(&self, record: &Record) -> Walked {
+        let walked = self.walked(&record.kernel);
+        match (self.entries.get(&record.slot), &record.kernel) {
+            (Some(entry), Ok(frames)) => Walked { addresses: Some(callers(frames, *entry)), ..walked },
+            _ => walked,
+        }
+    }
+
+    fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
+        let mut of_kernel: HashSet<Address> = HashSet::new();
+        let mut of_user: HashMap<u32, HashSet<Address>> = HashMap::new();
+        for (record, [kernel, user]) in records.iter().zip(walked) {
+            of_kernel.extend(kernel.addresses.iter().flatten());
+            of_user.entry(record.pid).or_default().extend(user.addresses.iter().flatten());
+        }
+        let wanted: Vec<Address> = of_kernel.into_iter().collect();
+        let kernel = wanted.iter().copied().zip(self.symbols.kernel(&wanted)).collect();
+        let mut user = HashMap::new();
+        for (pid, wanted) in of_user.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
+            let wanted: Vec<Address> = wanted.into_iter().collect();
+            let found = self.symbols.user(pid, &wanted);
+            user.extend(wanted.iter().map(|address| (pid, *address)).zip(found));
+        }
+        Names { kernel, user }
+    }
+
+    fn part<'a>(
+        &self,
+        walked: &Walked,
+        name: impl Fn(Address) -> Option<&'a symbol::Symbol>,
+        table: &mut StackTable,
+    ) -> Part {
+        let Some(addresses) = &walked.addresses else {
+            return Part { frames: Vec::new(), gap: Some("could not be walked".into()) };
+        };
+        let mut frames = Vec::new();
+        for address in addresses {
+            let Some(symbol) = name(*address) else { continue };
+            frames.extend(in_table(address.value(), symbol).map(|frame| table.add_frame(frame)));
+        }
+        let gap = walked.cut.then(|| format!("no more than {} frames are walked", self.most).into());
+        Part { frames, gap }
+    }
+}
+
+/// The frames at an address: the function, before it those that the compiler put
+/// into it, the innermost first.
+fn in_table(address: u64, symbol: &symbol::Symbol) -> impl Iterator<Item = Frame> {
+    let module: Option<Arc<str>> = symbol.module.as_deref().map(Arc::from);
+    let (name, offset, inlined) = match &symbol.name {
+        Ok(name) => (Symbol::Name(name.function.as_str().into()), name.offset, &name.inlined[..]),
+        Err(unknown) => (Symbol::Unknown(unknown.as_str().into()), None, &[][..]),
+    };
+    let inside = inlined.iter().rev().map(|name| (Symbol::Name(name.as_str().into()), None, true));
+    inside.chain([(name, offset, false)]).map(move |(symbol, offset, inlined)| Frame {
+        address,
+        symbol,
+        offset,
+        module: module.clone(),
+        inlined,
+    })
+}
+
+/// The first is where the processor was, all others are return addresses.
+fn addresses(frames: &[u64]) -> Vec<Address> {
+    let address = |(index, frame): (usize, &u64)| match index {
+        0 => Address::At(*frame),
+        _ => Address::Return(*frame),
+    };
+    frames.iter().enumerate().map(address).collect()
+}
+
+/// The traced function, by the name that it was asked for: it may have others.
+fn entry_frame(address: u64, function: &Function) -> Frame {
+    let module = function.module.as_deref().map(Arc::from);
+    let symbol = Symbol::Name(function.name.as_str().into());
+    Frame { address, symbol, offset: Some(0), module, inlined: false }
+}
+
+/// The callers of a traced function that begins at `entry`. Before it may be our
+/// program and what called that; or the kernel left the function out (kprobe.multi
+/// on x86 until 2026).
+fn callers(frames: &[u64], entry: u64) -> Vec<Address> {
+    let is_entry = |frame: &u64| (entry..=entry.saturating_add(ENTRY)).contains(frame);
+    let first = frames.iter().position(is_entry).map_or(0, |index| index + 1);
+    let callers = frames.get(first..).unwrap_or_default();
+    callers.iter().map(|frame| Address::Return(*frame)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY_OF: u64 = 0xffff_ffff_8142_d3e0;
+    const CALLERS: [u64; 2] = [0xffff_ffff_8111_0044, 0xffff_ffff_8100_0010];
+
+    fn found(above: &[u64]) -> Vec<u64> {
+        let frames = [above, &CALLERS].concat();
+        callers(&frames, ENTRY_OF).into_iter().map(Address::value).collect()
+    }
+
+    #[test]
+    fn what_is_above_the_traced_function_is_left_out() {
+        // A kprobe; with endbr64; a trampoline and our program; left out.
+        for above in
+            [&[ENTRY_OF + 1][..], &[ENTRY_OF + 5], &[0xffff_ffff_c012, 0xffff_ffff_c034, ENTRY_OF + 9], &[]]
+        {
+            assert_eq!(found(above), CALLERS, "{above:x?}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_in_it_as_often() {
+        let caller = ENTRY_OF + 0x20;
+        let expected = [caller, CALLERS[0], CALLERS[1]];
+        assert_eq!(found(&[caller]), expected);
+        assert_eq!(found(&[ENTRY_OF + 1, caller]), expected);
+    }
+
+    #[test]
+    fn inlined_functions_are_inside_of_theirs() {
+        let name = symbol::Name {
+            function: "outer".into(),
+            offset: Some(7),
+            inlined: vec!["middle".into(), "inner".into()],
+        };
+        let symbol = symbol::Symbol { name: Ok(name), module: Some("m".into()) };
+        let frames: Vec<_> =
+            in_table(9, &symbol).map(|frame| (frame.symbol, frame.offset, frame.inlined)).collect();
+        let named = |name: &str| Symbol::Name(name.into());
+        let expected =
+            [(named("inner"), None, true), (named("middle"), None, true), (named("outer"), Some(7), false)];
+        assert_eq!(frames, expected);
+    }
+}
