@@ -1,6 +1,6 @@
 //! `hostdiag funccount` on the machine at hand: tracepoints work on every kernel.
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hostdiag_model::trace::Ended;
@@ -31,6 +31,19 @@ fn funccount_counts_tracepoints_exactly() {
     assert_eq!(traced.calls(EVENT), 100_003, "{}", traced.said);
     assert_eq!((traced.calls("syscalls:sys_enter_getsid"), traced.calls("syscalls:sys_exit_getsid")), (1, 1));
     assert_eq!(traced.mechanisms(), ["tracepoint"]);
+}
+
+/// Each takes three files; the limit of a shell is soon reached.
+#[test]
+fn funccount_raises_the_limit_of_open_files() {
+    private_tracefs();
+    let program = hostdiag();
+    let script = "ulimit -S -n 64; exec \"$0\" funccount -d 1ms --format json 't:syscalls:sys_enter_get*'";
+    let output = Command::new("sh").args(["-c", script]).arg(program.get_program()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let traced = Traced::of((output, said));
+    assert!(traced.trace().head.functions().count() > 20, "{}", traced.said);
+    assert_eq!(traced.trace().head.skipped, [], "{}", traced.said);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use hostdiag_model::trace::Mechanism;
 use libbpf_rs::libbpf_sys::bpf_insn;
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo, PerfEventType};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::kprobe_event::KprobeEvent;
 use crate::sys::{self, Copied};
@@ -105,6 +106,7 @@ pub fn attach(
     targets: Vec<Target>,
 ) -> io::Result<(Attached, Vec<Refused>)> {
     let count = targets.len();
+    allow_files(count as u64 * 3 + 256);
     let (attached, mut refused) = match mechanism {
         Mechanism::KprobeMulti => many(programs, targets)?,
         Mechanism::Kprobe if count > ONE_BY_ONE => match as_event(programs, &targets) {
@@ -222,6 +224,19 @@ fn parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Ve
             .collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     })
+}
+
+/// Raises the limit of open files so far as that is allowed: a program, an event
+/// and a link for each place. What is over the limit is refused by the kernel.
+fn allow_files(wanted: u64) {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft >= wanted {
+        return;
+    }
+    // Only root may raise the second.
+    if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).is_err() {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
+    }
 }
 
 /// All functions at once.
