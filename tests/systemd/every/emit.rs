@@ -6,7 +6,7 @@ use hostdiag_model::features::FeatureName;
 use hostdiag_model::plan::Identity;
 
 use crate::config::ConfigFile;
-use crate::lab::{Link, feature, ip, run, wait_until};
+use crate::lab::{Link, feature, run, wait_until};
 
 /// What a repair of a VLAN switches on, of what `BREAK` switched off.
 const FEATURES: [&str; 6] = [
@@ -32,9 +32,10 @@ fn state(name: &str) -> String {
     feature("vlan30", if group { "generic-segmentation-offload" } else { name })
 }
 
-/// The VLAN, on the bond that networkd made.
+/// The VLAN, on the bond that networkd makes.
 fn vlan() -> Link {
-    wait_until("networkd brought the bond up", || ip(&["link", "show", "bond0"]).contains("state UP"));
+    let state = || std::fs::read_to_string("/sys/class/net/bond0/operstate");
+    wait_until("networkd brought the bond up", || state().is_ok_and(|state| state.trim() == "up"));
     Link::vlan("vlan30", "bond0", 30)
 }
 
