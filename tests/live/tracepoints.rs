@@ -1,4 +1,5 @@
 //! Tracepoints, which kernels without kprobes have too.
+use std::path::Path;
 use std::thread;
 
 use nix::mount::{MsFlags, mount};
@@ -7,17 +8,20 @@ use nix::unistd::gettid;
 
 use crate::lab::{Tracing, call_getpgid};
 
+const TRACEFS: &str = "/sys/kernel/tracing";
 const EVENT: &str = "t:syscalls:sys_enter_getpgid";
 
-/// Runs a test where tracefs is mounted, on a thread of its own: the mount ends
-/// with it.
+/// Runs a test where tracefs is mounted, if need be for it alone, on a thread of
+/// its own: the mount ends with it.
 #[track_caller]
 fn with_tracefs(test: impl FnOnce() + Send + 'static) {
     let result = thread::spawn(move || {
         let nothing = None::<&str>;
         unshare(CloneFlags::CLONE_NEWNS).expect("failed to unshare the mounts (root is needed)");
         mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
-        mount(nothing, "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), nothing).unwrap();
+        if !Path::new(TRACEFS).join("events").exists() {
+            mount(nothing, TRACEFS, Some("tracefs"), MsFlags::empty(), nothing).unwrap();
+        }
         test();
     })
     .join();
@@ -37,9 +41,13 @@ fn tracepoints_are_counted_by_stack() {
         assert_eq!(traced.mechanisms(), ["tracepoint"]);
         for stack in stacks {
             let (kernel, user) = (stack.kernel.unwrap(), stack.user.unwrap());
-            assert!(kernel.contains(&"do_syscall_64".into()), "{kernel:?}");
-            // By itself the library, which is in the program, makes the call.
-            assert_eq!(user.first().map(String::as_str), Some("getpgid"), "{user:?}");
+            // Older kernels have no stack of their own for these events.
+            let nothing = kernel.is_empty() && stack.gaps == ["could not be walked"];
+            assert!(kernel.contains(&"do_syscall_64".into()) || nothing, "{kernel:?} {:?}", stack.gaps);
+            // The C library, which is in the program, makes the call. The function
+            // has both names.
+            let caller = user.first().map_or("", String::as_str);
+            assert!(["getpgid", "__getpgid"].contains(&caller), "{user:?}");
             assert_eq!(stack.key.pid, Some(std::process::id()));
         }
     });

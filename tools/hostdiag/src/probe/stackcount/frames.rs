@@ -89,10 +89,13 @@ impl Naming {
         Walked { addresses: frames.map(|frames| addresses(frames)), cut }
     }
 
-    /// The kernel's part; where the traced function is known, its callers.
+    /// The kernel's part; where the traced function is known, its callers. It is
+    /// never empty: tracepoints of system calls come with the registers of the
+    /// process alone on older kernels, which walk no stack of theirs then.
     fn kernel_part(&self, record: &Record) -> Walked {
         let walked = self.walked(&record.kernel);
         match (self.entries.get(&record.slot), &record.kernel) {
+            (_, Ok(frames)) if frames.is_empty() => Walked { addresses: None, ..walked },
             (Some(entry), Ok(frames)) => Walked { addresses: Some(callers(frames, *entry)), ..walked },
             _ => walked,
         }
