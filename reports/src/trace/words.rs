@@ -1,7 +1,9 @@
 //! What stands beside the result of a tracing tool: what is traced and how, what
 //! was lost, what it cost.
 
-use hostdiag_model::trace::{Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace};
+use hostdiag_model::trace::{
+    Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace, Window,
+};
 
 use crate::page::count;
 
@@ -27,6 +29,14 @@ pub fn tracing(head: &Head) -> String {
         patterns.join(", "),
         ways.join("; ")
     )
+}
+
+/// `  12 s   10260 calls   855/s`, while it goes on: all so far, and the rate of
+/// the last window.
+pub fn live(trace: &Trace, last: &Window) -> String {
+    let all = trace.windows.iter().fold(0_u64, |sum, window| sum.saturating_add(window.payload.events()));
+    let rate = last.payload.events().saturating_mul(1000) / last.length_ms().max(1);
+    format!("  {} s   {}   {rate}/s", last.end_ms / 1000, count(all as usize, "call"))
 }
 
 /// Why a mechanism was chosen, behind its name.
@@ -68,10 +78,27 @@ pub fn notes(trace: &Trace) -> Vec<String> {
         }
     };
     let losses = accounting.losses().map(|(name, number)| lost(name, number));
-    let in_flight = accounting.in_flight.filter(|number| *number > 0);
-    let in_flight =
-        in_flight.map(|number| format!("{} still in flight, not counted", count(number as usize, "call")));
-    ended.into_iter().chain(losses).chain(in_flight).chain(uncounted(&trace.head, accounting)).collect()
+    let in_flight = in_flight(&trace.head, accounting);
+    let notes = ended.into_iter().chain(losses).chain(in_flight).chain(uncounted(&trace.head, accounting));
+    notes.chain(unbalanced(accounting)).collect()
+}
+
+/// Kprobes see no more returns at a time than they have room for: a call whose
+/// return was missed looks like one that has not returned.
+fn in_flight(head: &Head, accounting: &Accounting) -> Option<String> {
+    let number = accounting.in_flight.filter(|number| *number > 0)?;
+    let unsure = head.attach.iter().any(|attach| attach.mechanism != Mechanism::Fentry);
+    let or = if unsure { ", or their returns were missed" } else { "" };
+    Some(format!("{} still in flight, not counted{or}", count(number as usize, "call")))
+}
+
+/// Every call that began has one fate; if not, we are wrong.
+fn unbalanced(accounting: &Accounting) -> Option<String> {
+    let balance = accounting.balance().filter(|balance| balance.entries != balance.accounted)?;
+    Some(format!(
+        "the accounting is wrong: {} calls began, the fate of {} is known; please report this",
+        balance.entries, balance.accounted
+    ))
 }
 
 fn lost(name: &str, number: u64) -> String {
@@ -113,7 +140,7 @@ mod tests {
 
     fn head(mechanism: Mechanism, reason: Reason) -> Head {
         let attach = vec![Attach { mechanism, reason, functions: vec![Function::default()] }];
-        Head { asked: Asked { patterns: vec!["f".into()], ..Asked::default() }, attach, skipped: Vec::new() }
+        Head { asked: Asked { patterns: vec!["f".into()], ..Asked::default() }, attach, ..Head::default() }
     }
 
     fn trace(mechanism: Mechanism, accounting: Accounting) -> Trace {
@@ -158,9 +185,27 @@ mod tests {
                 "ended early: what was traced has ended",
                 "lost: 1 call not counted: a BPF program was running on that CPU already",
                 "lost: 2 calls not counted: the probe was busy",
-                "3 calls still in flight, not counted"
+                "3 calls still in flight, not counted, or their returns were missed"
             ]
         );
+    }
+
+    #[test]
+    fn every_call_has_its_fate() {
+        let whole = |returns| Accounting {
+            entries: Some(10),
+            returns: Some(returns),
+            start_lost: Some(0),
+            return_missed: Some(0),
+            in_flight: Some(1),
+            recursion_missed: Some(0),
+            ..Accounting::default()
+        };
+        let notes = |accounting| notes(&trace(Mechanism::Fentry, accounting));
+        assert_eq!(notes(whole(9)), ["1 call still in flight, not counted"]);
+        let wrong = "the accounting is wrong: 10 calls began, the fate of 9 is known; please report this";
+        assert_eq!(notes(whole(8))[1..], [wrong]);
+        assert_eq!(notes(Accounting { start_lost: None, ..whole(8) }).len(), 1);
     }
 
     #[test]

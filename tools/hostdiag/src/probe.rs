@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod events;
 pub mod filter;
 pub mod funccount;
+pub mod funclatency;
 pub mod pattern;
 pub mod plan;
 pub mod process;

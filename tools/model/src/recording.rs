@@ -24,6 +24,8 @@
 //! {"type":"trace","asked":{"patterns":["mod_timer"]},"attach":[{"mechanism":"fentry","reason":"few",
 //!  "functions":[{"name":"mod_timer"}]}]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"counts":[[0,855]]}
+//! {"type":"window","start_ms":0,"end_ms":1000,"latency":[{"function":0,"group":{"pid":7},
+//!  "histogram":{"sub_bits":4,"count":3,"sum":130,"min":10,"max":64,"slots":[[10,1],[56,1],[64,1]]}}]}
 //! {"type":"accounting","ended":"signal","entries":855,"recursion_missed":0}
 //! {"type":"overhead","run_time_ns":45315,"runs":855,"over_ms":1000,"cpus":4}
 //! ```
@@ -89,7 +91,7 @@ pub enum Data {
     /// `hostdiag offload --history`.
     History(History),
     /// `hostdiag funccount` and the other tracing tools.
-    Trace(Trace),
+    Trace(Box<Trace>),
 }
 
 impl Data {
@@ -364,11 +366,17 @@ impl Parts {
             Line::Fix(fix) => return self.add_data(Data::Fix(fix)),
             Line::Undo(undo) => return self.add_data(Data::Undo(undo)),
             Line::History(history) => return self.add_data(Data::History(history)),
-            Line::Trace(head) => return self.add_data(Data::Trace(Trace { head, ..Trace::default() })),
+            Line::Trace(head) => {
+                return self.add_data(Data::Trace(Box::new(Trace { head, ..Trace::default() })));
+            }
             Line::Window(window) => {
                 let trace = self.trace("window")?;
                 let before_ms = trace.windows.iter().last().map_or(0, |window| window.end_ms);
                 window.check(before_ms, trace.head.functions().count())?;
+                let kind = |window: &Window| std::mem::discriminant(&window.payload);
+                if trace.windows.iter().next().is_some_and(|first| kind(first) != kind(&window)) {
+                    return Err("windows of two tools".into());
+                }
                 trace.windows.push(window);
             }
             Line::Accounting(accounting) => {

@@ -14,7 +14,7 @@ use hostdiag_model::trace::Mechanism;
 use libbpf_rs::libbpf_sys::bpf_insn;
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo, PerfEventType};
 
-use crate::sys::{self, Copied};
+use crate::sys::{self, Copied, Many};
 
 /// In the place of a function's index, bpf/slot.bpf.h.
 const SLOT: u64 = 0x5107_c0de_0be1_1a57;
@@ -53,10 +53,32 @@ pub enum Place {
 
 /// The programs of a tool, loaded by libbpf.
 pub struct Programs<'a> {
-    /// That of one place, as libbpf has relocated it.
-    pub one: &'a [bpf_insn],
-    /// That of many functions.
-    pub many: Option<BorrowedFd<'a>>,
+    /// Those of one function through a trampoline, as libbpf has relocated them.
+    pub traced: Sides<&'a [bpf_insn]>,
+    /// Those of one place of any other kind likewise.
+    pub probed: Sides<&'a [bpf_insn]>,
+    /// Those of many functions.
+    pub many: Option<Sides<BorrowedFd<'a>>>,
+    /// That of many functions which runs at their entries and their returns.
+    pub session: Option<BorrowedFd<'a>>,
+}
+
+/// A program at the entry, and one at the return of a tool that looks at both.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides<T> {
+    /// At the entry.
+    pub entry: T,
+    /// At the return.
+    pub exit: Option<T>,
+}
+
+impl<'a> Programs<'a> {
+    /// Those of a tool that looks at entries, all in the same way.
+    pub fn entries(one: &'a [bpf_insn], many: Option<BorrowedFd<'a>>) -> Self {
+        let one = Sides { entry: one, exit: None };
+        let many = many.map(|entry| Sides { entry, exit: None });
+        Self { traced: one, probed: one, many, session: None }
+    }
 }
 
 /// What is attached: detached when it is dropped.
@@ -68,8 +90,8 @@ pub struct Attached {
     links: Vec<OwnedFd>,
     /// Perf events under links.
     events: Vec<OwnedFd>,
-    /// The program of many functions is attached.
-    many: bool,
+    /// Programs of many functions are attached in this way.
+    many: Option<Mechanism>,
 }
 
 /// A target that could not be attached, and why.
@@ -86,7 +108,7 @@ pub fn attach(
 ) -> io::Result<(Attached, Vec<Refused>)> {
     let count = targets.len();
     let (attached, mut refused) = match mechanism {
-        Mechanism::KprobeMulti => many(programs, targets)?,
+        Mechanism::KprobeMulti | Mechanism::KprobeSession => many(programs, mechanism, targets)?,
         _ => one_by_one(programs, mechanism, targets)?,
     };
     if refused.len() == count && count > 0 {
@@ -97,7 +119,7 @@ pub fn attach(
 
 impl Attached {
     fn one(program: OwnedFd, link: OwnedFd, event: Option<OwnedFd>) -> Self {
-        Self { programs: vec![program], links: vec![link], events: event.into_iter().collect(), many: false }
+        Self { programs: vec![program], links: vec![link], events: event.into_iter().collect(), many: None }
     }
 
     /// Takes over what others hold.
@@ -106,7 +128,7 @@ impl Attached {
         self.programs.append(&mut other.programs);
         self.links.append(&mut other.links);
         self.events.append(&mut other.events);
-        self.many |= other.many;
+        self.many = self.many.or(other.many);
     }
 
     /// Whether this kernel counts what kprobes and tracepoints leave out: the same
@@ -141,8 +163,8 @@ impl Attached {
         self.programs.iter().map(AsFd::as_fd)
     }
 
-    /// Whether the program of many functions is attached.
-    pub fn many(&self) -> bool {
+    /// The way in which programs of many functions are attached, if they are.
+    pub fn many(&self) -> Option<Mechanism> {
         self.many
     }
 
@@ -190,16 +212,31 @@ fn parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Ve
 /// All functions at once. Where one of them cannot be had the kernel takes none,
 /// so the list is halved down to the guilty ones, and the rest is attached
 /// without them.
-fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, Vec<Refused>)> {
-    let program = programs.many.ok_or(io::ErrorKind::Unsupported)?;
+fn many(
+    programs: &Programs<'_>,
+    mechanism: Mechanism,
+    targets: Vec<Target>,
+) -> io::Result<(Attached, Vec<Refused>)> {
+    let attach = |targets: &[Target]| match (mechanism, &programs.many, programs.session) {
+        (Mechanism::KprobeMulti, Some(many), _) => {
+            // Exits come before entries: no call begins whose end nobody sees.
+            let exit = many.exit.map(|exit| attach_list(exit, Many::Return, targets)).transpose()?;
+            let entry = attach_list(many.entry, Many::Entry, targets)?;
+            Ok([exit, Some(entry)].into_iter().flatten().collect::<Vec<_>>())
+        }
+        (Mechanism::KprobeSession, _, Some(session)) => {
+            Ok(vec![attach_list(session, Many::Session, targets)?])
+        }
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    };
     let mut attached = Attached::default();
     let mut refused = Vec::new();
     let mut open = vec![targets];
     while let Some(mut part) = open.pop() {
-        match attach_list(program, &part) {
-            Ok(link) => {
-                attached.links.push(link);
-                attached.many = true;
+        match attach(&part) {
+            Ok(links) => {
+                attached.links.extend(links);
+                attached.many = Some(mechanism);
             }
             // Not a matter of this or that function.
             Err(error) if is_general(&error) => return Err(error),
@@ -216,21 +253,21 @@ fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, 
     Ok((attached, refused))
 }
 
-fn attach_list(program: BorrowedFd<'_>, targets: &[Target]) -> io::Result<OwnedFd> {
+fn attach_list(program: BorrowedFd<'_>, when: Many, targets: &[Target]) -> io::Result<OwnedFd> {
     let address = |target: &Target| match target.place {
         Place::Function { address: Some(address), .. } => Ok((address, u64::from(target.slot))),
         _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
     };
     let (addresses, slots): (Vec<u64>, Vec<u64>) =
         targets.iter().map(address).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
-    sys::attach_kprobe_multi(program, &addresses, &slots)
+    sys::attach_kprobe_multi(program, when, &addresses, &slots)
 }
 
 /// Whether the kernel has no such way at all, or lets us have none of it.
 fn is_general(error: &io::Error) -> bool {
     let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
     use nix::errno::Errno::{ENOSYS, EOPNOTSUPP, EPERM};
-    matches!(errno, ENOSYS | EOPNOTSUPP | EPERM)
+    matches!(errno, ENOSYS | EOPNOTSUPP | EPERM) || error.kind() == io::ErrorKind::Unsupported
 }
 
 fn one_by_one(
@@ -243,7 +280,8 @@ fn one_by_one(
         Mechanism::Uprobe => pmu("uprobe")?,
         _ => 0,
     };
-    let results = parallel(targets, |target| match one(programs.one, pmu, &target, mechanism) {
+    let sides = if mechanism == Mechanism::Fentry { programs.traced } else { programs.probed };
+    let results = parallel(targets, |target| match both(sides, pmu, &target, mechanism) {
         Ok(attached) => Ok(attached),
         Err(error) => Err((target, error)),
     });
@@ -263,12 +301,29 @@ fn pmu(name: &str) -> io::Result<u32> {
     text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
+/// The exit first: no call begins whose end nobody sees.
+fn both(sides: Sides<&[bpf_insn]>, pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
+    let mut attached = Attached::default();
+    if let Some(exit) = sides.exit {
+        attached.extend(one(exit, true, pmu, target, mechanism)?);
+    }
+    attached.extend(one(sides.entry, false, pmu, target, mechanism)?);
+    Ok(attached)
+}
+
+fn one(
+    program: &[bpf_insn],
+    at_return: bool,
+    pmu: u32,
+    target: &Target,
+    mechanism: Mechanism,
+) -> io::Result<Attached> {
     let program = copy_for(target.slot, program)?;
     let load = |copied| sys::load_program(c"hostdiag_one", copied, &program);
     let (copy, place) = match (&target.place, mechanism) {
         (Place::Function { btf: Some(function), .. }, Mechanism::Fentry) => {
-            let copy = load(Copied::Fentry(*function))?;
+            let kind = if at_return { Copied::Fexit } else { Copied::Fentry };
+            let copy = load(kind(*function))?;
             let link = sys::attach_tracing(copy.as_fd())?;
             return Ok(Attached::one(copy, link, None));
         }
@@ -281,7 +336,7 @@ fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) ->
         }
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };
-    let event = sys::open_event(place)?;
+    let event = sys::open_event(place, at_return)?;
     Ok(match sys::attach_event(copy.as_fd(), event.as_fd())? {
         Some(link) => Attached::one(copy, link, Some(event)),
         None => Attached::one(copy, event, None),

@@ -13,7 +13,7 @@ use super::attach::Programs;
 use super::run::Tool;
 use super::targets::{Done, Targets};
 use super::{filter, quietly, refused};
-use crate::sys::{self, Counters};
+use crate::sys::Counters;
 
 #[allow(
     unsafe_code,
@@ -90,8 +90,8 @@ impl<'a> Counting<'a> {
         }
         let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
             .context("failed to map the counters")?;
-        let many = targets.wants_many().then(|| skel.progs.many.as_fd());
-        let done = targets.attach(&Programs { one: skel.progs.one.insns(), many })?;
+        let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
+        let done = targets.attach(&Programs::entries(skel.progs.one.insns(), many))?;
         let before = vec![0; done.slots.len()];
         Ok(Self { skel, counters, layout, before, done })
     }
@@ -109,7 +109,7 @@ fn load<'a>(
     layout: Layout,
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
     let mut open = FunccountSkelBuilder::default().open(storage)?;
-    open.progs.many.set_autoload(targets.wants_many());
+    open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     open.maps.counts.set_max_entries(number(layout.counters()))?;
     open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
@@ -142,20 +142,15 @@ impl Tool for Counting<'_> {
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        let many = self.skel.progs.many.as_fd();
         // One that was not loaded has no descriptor.
-        let many = Some(many).filter(|_| self.done.attached.many());
-        self.done.attached.programs().chain(many).collect()
+        let many = self.done.attached.many().map(|_| self.skel.progs.many.as_fd());
+        self.done.programs(many, None)
     }
 
     fn account(&self) -> Accounting {
-        let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
-        let fentry = self.done.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry);
-        // Trampolines count what they leave out since 5.12, the others later.
-        let counted = fentry || self.done.attached.tells_missed();
         Accounting {
             entries: Some(self.before.iter().sum()),
-            recursion_missed: if counted { self.programs().into_iter().map(missed).sum() } else { None },
+            recursion_missed: self.done.recursion_missed(self.programs()),
             link_missed: self.done.attached.missed(),
             ..Accounting::default()
         }

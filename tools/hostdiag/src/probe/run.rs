@@ -1,4 +1,4 @@
-//! A run of a tracing tool: opens the gate, reads at the end of each window,
+//! A run of a tracing tool: reads at the end of each window,
 //! watches what it costs and whether what it watches is still there, closes the
 //! gate, accounts.
 
@@ -102,7 +102,7 @@ pub struct Finished {
     pub overhead: Option<Overhead>,
 }
 
-/// Runs until its time is over, a signal comes, or there is nothing left to
+/// Runs a tool whose gate is open until its time is over, a signal comes, or there is nothing left to
 /// watch. Every window goes to `each`, the last one after the gate was closed.
 ///
 /// # Errors
@@ -116,7 +116,6 @@ pub fn run(
 ) -> Result<Finished> {
     let (start, width) = (Instant::now(), schedule.width());
     let (mut before, mut total) = (Duration::ZERO, 0_u64);
-    tool.gate(true);
     let ended = loop {
         let next = width * u32::try_from(before.as_nanos() / width.as_nanos() + 1).unwrap_or(u32::MAX);
         let next = schedule.duration.map_or(next, |duration| next.min(duration));

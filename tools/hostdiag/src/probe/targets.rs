@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
@@ -12,9 +13,10 @@ use libbpf_rs::btf::types::{Func, Struct};
 use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::pattern::{self, Names, Pattern};
-use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Way};
+use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Sides, Way};
 use super::{events, not_attached, quietly, reason};
 use crate::fail::{Code, Failure};
+use crate::sys;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,8 @@ pub struct Request {
     pub skip: Vec<String>,
     /// `--attach`.
     pub way: Way,
+    /// What of a call is looked at.
+    pub sides: Sides,
     /// `--yes`.
     pub yes: bool,
 }
@@ -54,6 +58,33 @@ pub struct Done {
     pub skipped: Vec<Skipped>,
 }
 
+impl Done {
+    /// Programs that are attached: copies, and of `many` and `session` those that
+    /// are in use.
+    pub fn programs<'a>(
+        &'a self,
+        many: impl IntoIterator<Item = BorrowedFd<'a>>,
+        session: Option<BorrowedFd<'a>>,
+    ) -> Vec<BorrowedFd<'a>> {
+        let programs = self.attached.programs();
+        match self.attached.many() {
+            Some(Mechanism::KprobeMulti) => programs.chain(many).collect(),
+            Some(_) => programs.chain(session).collect(),
+            None => programs.collect(),
+        }
+    }
+
+    /// How often the kernel left these programs out because one was running on
+    /// that CPU already; absent where it does not count that for all of them.
+    pub fn recursion_missed(&self, programs: Vec<BorrowedFd<'_>>) -> Option<u64> {
+        let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
+        let fentry = self.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry);
+        // Trampolines count what they leave out since 5.12, the others later.
+        let counted = fentry || self.attached.tells_missed();
+        if counted { programs.into_iter().map(missed).sum() } else { None }
+    }
+}
+
 impl Targets {
     /// Finds what the patterns describe, and plans how to attach it.
     ///
@@ -77,7 +108,7 @@ impl Targets {
             lists: Lists::default(),
         };
         targets.add_kernel(&patterns, &skip, request)?;
-        targets.add_events(&patterns, &skip)?;
+        targets.add_events(&patterns, &skip, request.sides)?;
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
         }
@@ -103,8 +134,10 @@ impl Targets {
         let all = if self.lists.traceable.is_none() { types.functions(|_| true) } else { HashMap::new() };
         let mut matches = discover::find(&mut self.lists, &wanted, skip, |name| all.contains_key(name))?;
         let ids = self.ids(&types, &matches, request.way);
+        let returns = request.sides == Sides::Entry || types.keep_trampolines();
         let fits = |(name, module): &Key, times: usize| {
-            times == 1 && module.is_none() && ids.contains_key(name.as_str())
+            let safe = returns || !discover::may_sleep_long(name);
+            times == 1 && module.is_none() && ids.contains_key(name.as_str()) && safe
         };
         let few = matches.found.len() <= FEW && matches.found.iter().all(|(key, times)| fits(key, *times));
         // Reading addresses takes longer than all the rest of a start.
@@ -125,7 +158,8 @@ impl Targets {
             self.add_functions(key, addresses.get(key), btf);
             fit.resize(self.targets.len(), btf.is_some());
         }
-        self.groups = plan::entries(request.way, types.multi(), &fit, request.yes)?;
+        let mass = types.mass(request.sides);
+        self.groups = plan::groups((request.way, request.sides), &mass, &fit, request.yes)?;
         Ok(())
     }
 
@@ -164,7 +198,11 @@ impl Targets {
         self.functions.push(function);
     }
 
-    fn add_events(&mut self, patterns: &[Pattern], skip: &[Names]) -> Result<()> {
+    fn add_events(&mut self, patterns: &[Pattern], skip: &[Names], sides: Sides) -> Result<()> {
+        let event = |pattern: &&Pattern| matches!(pattern.place, pattern::Place::Tracepoint { .. });
+        if let (Sides::Both, Some(pattern)) = (sides, patterns.iter().find(event)) {
+            return Err(no_function(&pattern.text).into());
+        }
         let first = self.targets.len();
         for (name, id) in events::find(patterns, skip)? {
             self.add(Function { name, ..Function::default() }, Place::Tracepoint(id));
@@ -176,10 +214,9 @@ impl Targets {
         Ok(())
     }
 
-    /// Whether a program of many functions may be needed.
-    pub fn wants_many(&self) -> bool {
-        let multi = |(mechanism, _): &(Mechanism, Reason)| *mechanism == Mechanism::KprobeMulti;
-        self.groups.iter().any(|group| group.ways.iter().any(multi))
+    /// Whether this way may be needed.
+    pub fn want(&self, wanted: Mechanism) -> bool {
+        self.groups.iter().flat_map(|group| &group.ways).any(|(mechanism, _)| *mechanism == wanted)
     }
 
     /// What would be attached, without attaching it: the first way of each group.
@@ -301,6 +338,26 @@ impl Types {
         self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_kprobe_multi_link").is_some())
     }
 
+    /// Ways to attach to many functions in one go, best first. That a kernel has
+    /// sessions is known only once one is attached; without this function, which
+    /// their programs call, it has none.
+    fn mass(&self, sides: Sides) -> Vec<Mechanism> {
+        let session = || {
+            self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Func<'_>>("bpf_session_cookie").is_some())
+        };
+        match (self.multi(), sides) {
+            (false, _) => Vec::new(),
+            (true, Sides::Both) if session() => vec![Mechanism::KprobeSession, Mechanism::KprobeMulti],
+            (true, _) => vec![Mechanism::KprobeMulti],
+        }
+    }
+
+    /// Whether a trampoline stays while a call is in it: this type came with that
+    /// (e21aa341785c, Linux 5.12 and stable kernels).
+    fn keep_trampolines(&self) -> bool {
+        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_tramp_image").is_some())
+    }
+
     fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
         let Some(btf) = &self.0 else { return HashMap::new() };
         btf.type_by_kind::<Func<'_>>()
@@ -314,6 +371,11 @@ impl Types {
 
 fn words(error: &io::Error) -> String {
     reason(&error.to_string()).to_owned()
+}
+
+fn no_function(pattern: &str) -> Failure {
+    Failure::new(Code::BadPattern, format!("{pattern}: a tracepoint has no duration"))
+        .hint("hostdiag funccount counts tracepoints; durations are of functions")
 }
 
 fn no_module(name: &str) -> Failure {

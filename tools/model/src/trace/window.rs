@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::latency::{self, Latency};
+
 /// Most windows of a recording. With one more, neighbours merge and each is twice
 /// as long: sums are exact, only the times get coarser.
 pub const MAX_WINDOWS: usize = 600;
@@ -27,13 +29,38 @@ pub enum Payload {
     /// Calls by function: its index and how many, sorted by index; without those
     /// that had none.
     Counts(Vec<(u32, u64)>),
+    /// Durations by what they are of, sorted by that; without those that had none.
+    Latency(Vec<Latency>),
 }
 
 impl Payload {
     /// How many events were counted.
     pub fn events(&self) -> u64 {
-        let Self::Counts(counts) = self;
-        counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        match self {
+            Self::Counts(counts) => counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count)),
+            Self::Latency(list) => {
+                list.iter().fold(0, |sum, latency| sum.saturating_add(latency.histogram.count()))
+            }
+        }
+    }
+
+    /// Takes in what was counted later, by the same tool: windows of one
+    /// recording are of one kind.
+    fn merge(&mut self, later: Self) {
+        match (self, later) {
+            (Self::Counts(mine), Self::Counts(theirs)) => {
+                let mut sums: BTreeMap<u32, u64> = mine.iter().copied().collect();
+                for (function, count) in theirs {
+                    let sum = sums.entry(function).or_default();
+                    *sum = sum.saturating_add(count);
+                }
+                *mine = sums.into_iter().collect();
+            }
+            (Self::Latency(mine), Self::Latency(theirs)) => {
+                *mine = latency::merged(std::mem::take(mine).into_iter().chain(theirs));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -54,7 +81,10 @@ impl Window {
         if self.start_ms < before_ms || self.end_ms < self.start_ms || self.end_ms > LONGEST_MS {
             return Err("a window that begins or ends at the wrong time".into());
         }
-        let Payload::Counts(counts) = &self.payload;
+        let counts = match &self.payload {
+            Payload::Counts(counts) => counts,
+            Payload::Latency(list) => return latency::check(list, functions),
+        };
         let sorted = counts.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !sorted || counts.last().is_some_and(|(last, _)| *last as usize >= functions) {
             return Err("a window with a function that was not attached".into());
@@ -65,14 +95,7 @@ impl Window {
     /// Takes in a later window.
     pub fn merge(&mut self, later: Self) {
         self.end_ms = self.end_ms.max(later.end_ms);
-        let Payload::Counts(mine) = &mut self.payload;
-        let Payload::Counts(theirs) = later.payload;
-        let mut sums: BTreeMap<u32, u64> = mine.iter().copied().collect();
-        for (function, count) in theirs {
-            let sum = sums.entry(function).or_default();
-            *sum = sum.saturating_add(count);
-        }
-        *mine = sums.into_iter().collect();
+        self.payload.merge(later.payload);
     }
 
     /// Whether it is the last of its interval: the next would reach into the
