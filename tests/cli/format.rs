@@ -7,19 +7,78 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
+use crate::format_trace::{Asked, Attach, Skipped};
 use crate::root;
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Line {
-    Header { schema: String, version: u32, tool: String, command: String, host: Host, started_ms: u64 },
-    Offload { namespaces: Vec<Namespace>, intents: Option<Vec<Intent>>, intents_incomplete: Option<bool> },
-    Audit { entries: Vec<Entry>, expired: Option<Vec<String>> },
-    Fix { changed: bool, plan: Plan, run: Option<Run> },
-    Undo { changed: bool, runs: Vec<Undone>, problems: Option<Vec<Problem>> },
-    History { entries: Vec<HistoryEntry> },
-    Loss { what: String, count: u64 },
-    End { elapsed_ms: u64, lines: usize, crc32: String },
+    Header {
+        schema: String,
+        version: u32,
+        tool: String,
+        command: String,
+        host: Host,
+        started_ms: u64,
+    },
+    Offload {
+        namespaces: Vec<Namespace>,
+        intents: Option<Vec<Intent>>,
+        intents_incomplete: Option<bool>,
+    },
+    Audit {
+        entries: Vec<Entry>,
+        expired: Option<Vec<String>>,
+    },
+    Fix {
+        changed: bool,
+        plan: Plan,
+        run: Option<Run>,
+    },
+    Undo {
+        changed: bool,
+        runs: Vec<Undone>,
+        problems: Option<Vec<Problem>>,
+    },
+    History {
+        entries: Vec<HistoryEntry>,
+    },
+    Trace {
+        asked: Asked,
+        attach: Vec<Attach>,
+        skipped: Option<Vec<Skipped>>,
+    },
+    Window {
+        start_ms: u64,
+        end_ms: u64,
+        counts: Vec<(u32, u64)>,
+    },
+    Accounting {
+        ended: String,
+        entries: Option<u64>,
+        returns: Option<u64>,
+        start_lost: Option<u64>,
+        return_missed: Option<u64>,
+        in_flight: Option<u64>,
+        recursion_missed: Option<u64>,
+        link_missed: Option<u64>,
+        stack_lost: Option<u64>,
+    },
+    Overhead {
+        run_time_ns: u64,
+        runs: u64,
+        over_ms: u64,
+        cpus: u32,
+    },
+    Loss {
+        what: String,
+        count: u64,
+    },
+    End {
+        elapsed_ms: u64,
+        lines: usize,
+        crc32: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -126,7 +185,8 @@ pub(crate) const STATES: [&str; 6] =
 
 #[test]
 fn recordings_are_as_documented() {
-    for entry in fs::read_dir(root().join("tests/recordings")).unwrap() {
+    let folders = ["tests/recordings", "tests/recordings/trace"].map(|folder| root().join(folder));
+    for entry in folders.into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|ending| ending != "hd") {
             continue;

@@ -8,7 +8,11 @@ mod format;
 #[cfg(test)]
 mod format_fix;
 #[cfg(test)]
+mod format_trace;
+#[cfg(test)]
 mod offload;
+#[cfg(test)]
+mod trace;
 
 #[cfg(test)]
 fn root() -> std::path::PathBuf {

@@ -19,7 +19,8 @@ pub fn tracing(head: &Head) -> String {
         })
         .collect();
     let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| format!("\"{pattern}\"")).collect();
-    let what = count(head.functions().count(), "function");
+    let events = head.attach.iter().all(|attach| attach.mechanism == Mechanism::Tracepoint);
+    let what = count(head.functions().count(), if events { "tracepoint" } else { "function" });
     let left_out = match head.skipped.len() {
         0 => String::new(),
         number => format!(", {number} left out (--list tells why)"),

@@ -5,6 +5,8 @@ mod fix_apart;
 mod fix_facts;
 mod fix_host;
 mod fix_undone;
+mod funccount;
+mod funclatency;
 #[path = "../../live/journal.rs"]
 mod journal;
 mod killed;

@@ -34,7 +34,7 @@ fn trace() -> Trace {
 fn windows_that_cannot_be_are_refused() {
     let with = |window: &str| {
         let mut bytes = Vec::new();
-        let data = Data::Trace(Trace { accounting: None, overhead: None, ..trace() });
+        let data = Data::Trace(Box::new(Trace { accounting: None, overhead: None, ..trace() }));
         Recording { data, elapsed_ms: None, loss: Vec::new(), ..recording() }.write(&mut bytes).unwrap();
         bytes.extend(window.as_bytes());
         Recording::read(&mut &bytes[..]).map(drop).map_err(|error| error.to_string())
@@ -87,7 +87,7 @@ fn every_kind_of_data_is_read_as_it_was_written() {
         Data::Fix(Fix { run: Some(run.clone()), ..Fix::default() }),
         Data::Undo(Undo { runs: run.recovered, problems: Vec::new() }),
         Data::History(History::default()),
-        Data::Trace(trace()),
+        Data::Trace(Box::new(trace())),
     ];
     for data in all {
         let recording = Recording { data, ..recording() };

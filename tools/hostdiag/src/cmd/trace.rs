@@ -118,7 +118,8 @@ impl TraceArgs {
             skip: self.skip.clone(),
             way: self.attach,
             sides: Sides::Entry,
-            yes: self.yes,
+            // A list attaches nothing, so it takes no time.
+            yes: self.yes || self.list,
         }
     }
 
@@ -134,8 +135,8 @@ impl TraceArgs {
         Ok((Filter { pids, tids, comm: self.comm.clone(), cgroup: self.cgroup.clone(), cpus }, watch))
     }
 
-    fn schedule(&self) -> Schedule {
-        Schedule { interval: self.interval, duration: self.duration }
+    fn schedule<'a>(&self, stop: &'a Stop, watch: &'a Watch) -> Schedule<'a> {
+        Schedule { interval: self.interval, duration: self.duration, stop, watch }
     }
 }
 
@@ -200,14 +201,14 @@ impl<'a> Session<'a> {
         *self.trace()? = Trace { head, ..Trace::default() };
         let cost = Cost::new(self.args.max_overhead.saturating_mul(10_000).into(), self.args.bpf_stats);
         (self.recording.started_ms, self.clock) = (from::now_ms(), Instant::now());
-        let schedule = self.args.schedule();
+        let schedule = self.args.schedule(stop, watch);
         tool.gate(true);
         // Only now: who reads this may rely on every call being counted.
         match compat.filter(|_| self.args.format == Format::Text) {
             Some(text) => output::write(|out| out.write_all(text.as_bytes()))?,
             None => output::say(&tracing),
         }
-        let finished = run::run(tool, schedule, (stop, watch), cost, &mut |window| self.window(window))?;
+        let finished = run::run(tool, schedule, cost, &mut |window| self.window(window))?;
         let trace = self.trace()?;
         (trace.accounting, trace.overhead) = (Some(finished.accounting), finished.overhead);
         self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);

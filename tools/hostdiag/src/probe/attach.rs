@@ -301,25 +301,24 @@ fn pmu(name: &str) -> io::Result<u32> {
     text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// The exit first: no call begins whose end nobody sees.
+/// A program for each side. The exit first: no call begins whose end nobody sees.
 fn both(sides: Sides<&[bpf_insn]>, pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
     let mut attached = Attached::default();
-    if let Some(exit) = sides.exit {
-        attached.extend(one(exit, true, pmu, target, mechanism)?);
+    for (program, at_return) in [(sides.exit, true), (Some(sides.entry), false)] {
+        let Some(program) = program else { continue };
+        let program = copy_for(target.slot, program)?;
+        attached.extend(one(&program, (mechanism, pmu), target, at_return)?);
     }
-    attached.extend(one(sides.entry, false, pmu, target, mechanism)?);
     Ok(attached)
 }
 
 fn one(
     program: &[bpf_insn],
-    at_return: bool,
-    pmu: u32,
+    (mechanism, pmu): (Mechanism, u32),
     target: &Target,
-    mechanism: Mechanism,
+    at_return: bool,
 ) -> io::Result<Attached> {
-    let program = copy_for(target.slot, program)?;
-    let load = |copied| sys::load_program(c"hostdiag_one", copied, &program);
+    let load = |copied| sys::load_program(c"hostdiag_one", copied, program);
     let (copy, place) = match (&target.place, mechanism) {
         (Place::Function { btf: Some(function), .. }, Mechanism::Fentry) => {
             let kind = if at_return { Copied::Fexit } else { Copied::Fentry };
@@ -382,6 +381,6 @@ mod tests {
         let numbers: Vec<u32> = (0..1000).collect();
         assert_eq!(parallel(numbers.clone(), |number| number), numbers);
         assert_eq!(parallel(vec![1], |number| number + 1), [2]);
-        assert_eq!(parallel(Vec::<u32>::new(), |number| number), []);
+        assert!(parallel(Vec::<u32>::new(), |number| number).is_empty());
     }
 }

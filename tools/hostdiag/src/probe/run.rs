@@ -29,15 +29,19 @@ pub trait Tool {
 }
 
 /// When to read and when to end.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Schedule {
+#[derive(Clone, Copy)]
+pub struct Schedule<'a> {
     /// Time between two blocks of the result.
     pub interval: Option<Duration>,
     /// Time of the run; without it until a signal.
     pub duration: Option<Duration>,
+    /// Signals that end it.
+    pub stop: &'a Stop,
+    /// Processes without which there is nothing to trace.
+    pub watch: &'a Watch,
 }
 
-impl Schedule {
+impl Schedule<'_> {
     /// Windows of a second, unless intervals are no multiple of that.
     fn width(&self) -> Duration {
         match self.interval {
@@ -109,8 +113,7 @@ pub struct Finished {
 /// What `each` fails with: nobody reads the result any more.
 pub fn run(
     tool: &mut dyn Tool,
-    schedule: Schedule,
-    (stop, watch): (&Stop, &Watch),
+    schedule: Schedule<'_>,
     mut cost: Cost,
     each: &mut dyn FnMut(Window) -> Result<()>,
 ) -> Result<Finished> {
@@ -119,12 +122,12 @@ pub fn run(
     let ended = loop {
         let next = width * u32::try_from(before.as_nanos() / width.as_nanos() + 1).unwrap_or(u32::MAX);
         let next = schedule.duration.map_or(next, |duration| next.min(duration));
-        let signal = stop.wait(next.saturating_sub(start.elapsed()));
+        let signal = schedule.stop.wait(next.saturating_sub(start.elapsed()));
         let over = schedule.duration.is_some_and(|duration| start.elapsed() >= duration);
         let mut ended = match () {
             () if signal => Some(Ended::Signal),
             () if over => Some(Ended::Duration),
-            () if watch.all_gone() => Some(Ended::Processes),
+            () if schedule.watch.all_gone() => Some(Ended::Processes),
             () => None,
         };
         if ended.is_some() {

@@ -1,0 +1,58 @@
+//! The lines of a trace, as their documentation says.
+#![allow(dead_code, reason = "fields are there to be read, not used")]
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    patterns: Vec<String>,
+    interval_ms: Option<u64>,
+    timestamp: Option<bool>,
+    rate: Option<bool>,
+    top: Option<u32>,
+    utc_offset_s: Option<i32>,
+    filter: Option<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    pids: Option<Vec<u32>>,
+    tids: Option<Vec<u32>>,
+    comm: Option<String>,
+    cgroup: Option<String>,
+    cpus: Option<Vec<u32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attach {
+    mechanism: String,
+    reason: Reason,
+    functions: Vec<Function>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reason {
+    Word(String),
+    Refused { refused: BTreeMap<String, String> },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Function {
+    name: String,
+    module: Option<String>,
+    address: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Skipped {
+    name: String,
+    module: Option<String>,
+    reason: serde_json::Value,
+}

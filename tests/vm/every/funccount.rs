@@ -1,0 +1,231 @@
+//! `hostdiag funccount` counts every call, by every mechanism this kernel has.
+use std::fs;
+
+use hostdiag_model::trace::{Ended, SkipReason};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::gettid;
+
+use crate::lab::{Traced, Tracing, call_getpgid, hostdiag, refused_trace, run, wait_until};
+
+/// The system call's function, which nothing else calls.
+const GETPGID: &str = "__x64_sys_getpgid";
+const CALLS: u64 = 10_007;
+
+/// Whether the kernel's types have this name.
+fn btf(name: &str) -> bool {
+    let btf = fs::read("/sys/kernel/btf/vmlinux").unwrap();
+    String::from_utf8_lossy(&btf).contains(&format!("\0{name}\0"))
+}
+
+fn ways() -> Vec<(&'static str, &'static str)> {
+    let mut ways = vec![("auto", "fentry"), ("fentry", "fentry"), ("kprobe", "kprobe")];
+    if btf("bpf_kprobe_multi_link") {
+        ways.push(("multi", "kprobe.multi"));
+    }
+    ways
+}
+
+/// Counts while `work` runs, only events of this thread.
+fn count(args: &[&str], work: impl FnOnce()) -> Traced {
+    let thread = gettid().to_string();
+    let all = [&["funccount", "--format", "json", "--tid", &thread], args].concat();
+    let tracing = Tracing::start(&all);
+    work();
+    let traced = tracing.record();
+    assert_eq!(traced.status, Some(0), "{}", traced.said);
+    traced
+}
+
+#[test]
+fn funccount_counts_every_call_by_every_mechanism() {
+    for (way, mechanism) in ways() {
+        let traced = count(&["--attach", way, GETPGID], || call_getpgid(CALLS));
+        assert_eq!(traced.mechanisms(), [mechanism], "{}", traced.said);
+        let accounting = traced.trace().accounting.clone().unwrap();
+        let lost: u64 = accounting.losses().map(|(_, lost)| lost).sum();
+        assert_eq!(traced.calls(GETPGID) + lost, CALLS, "{way}: {accounting:?}");
+        assert_eq!(accounting.entries, Some(traced.calls(GETPGID)));
+        assert_eq!(accounting.ended, Ended::Signal);
+        // Nothing else runs programs on a kernel that does nothing else.
+        assert_eq!(lost, 0, "{way}: {accounting:?}");
+    }
+}
+
+#[test]
+fn funccount_says_what_this_kernel_does_not_count() {
+    let accounting =
+        |way| count(&["--attach", way, GETPGID], || call_getpgid(1)).trace().accounting.clone().unwrap();
+    assert_eq!(accounting("fentry").recursion_missed.is_some(), btf("recursion_misses"));
+    // The kernel that tells what a link missed counts what kprobes leave out.
+    let kprobe = accounting("kprobe");
+    let tells = matches!(std::env::var("HOSTDIAG_ROLE").unwrap().as_str(), "stable" | "newest");
+    assert_eq!((kprobe.link_missed.is_some(), kprobe.recursion_missed.is_some()), (tells, tells));
+}
+
+#[test]
+fn funccount_counts_several_patterns_and_globs_apart() {
+    let patterns = [GETPGID, "__x64_sys_gets[io]*", "--skip", "*getsockopt"];
+    for way in ["auto", "kprobe"] {
+        let traced = count(&[&["--attach", way], &patterns[..]].concat(), || {
+            call_getpgid(11);
+            for _ in 0..7 {
+                nix::unistd::getsid(None).unwrap();
+            }
+        });
+        assert_eq!(traced.calls(GETPGID), 11);
+        assert_eq!(traced.calls("__x64_sys_getsid"), 7);
+        assert_eq!(traced.calls("__x64_sys_getsockname"), 0);
+        let skipped: Vec<_> =
+            traced.trace().head.skipped.iter().map(|one| (one.name.as_str(), &one.reason)).collect();
+        assert_eq!(skipped, [("__x64_sys_getsockopt", &SkipReason::Asked)]);
+    }
+}
+
+#[test]
+fn funccount_takes_only_what_was_asked_for() {
+    // Not ours: other threads, processes, names, CPUs, cgroups.
+    let here = fs::read_to_string("/proc/thread-self/comm").unwrap();
+    let (process, thread) = (std::process::id().to_string(), gettid().to_string());
+    let counted = |filter: &[&str]| {
+        let tracing = Tracing::start(&[&["funccount", "--format", "json", GETPGID], filter].concat());
+        call_getpgid(100);
+        std::thread::spawn(|| call_getpgid(10)).join().unwrap();
+        let traced = tracing.record();
+        assert_eq!(traced.status, Some(0), "{}", traced.said);
+        traced.calls(GETPGID)
+    };
+    assert_eq!(counted(&["--tid", &thread]), 100);
+    assert_eq!(counted(&["--tid", &format!("{thread},1")]), 100);
+    assert_eq!(counted(&["--pid", &process]), 110);
+    assert_eq!(counted(&["--pid", &format!("1,{process}")]), 110);
+    assert_eq!(counted(&["--pid", "1"]), 0);
+    assert_eq!(counted(&["--comm", here.trim_end(), "--pid", &process]), 110);
+    assert_eq!(counted(&["--comm", "another"]), 0);
+    assert_eq!(counted(&["--cgroup", "/", "--pid", &process]), 110);
+    assert_eq!(counted(&["--cpu", "0-1", "--pid", &process]), 110);
+    assert_eq!(counted(&["--cpu", "4095"]), 0);
+}
+
+#[test]
+fn funccount_knows_cgroups_and_those_below() {
+    let outer = "/sys/fs/cgroup/hostdiag-test";
+    let inner = format!("{outer}/inner");
+    fs::create_dir_all(&inner).unwrap();
+    let enter =
+        |group: &str| fs::write(format!("{group}/cgroup.procs"), std::process::id().to_string()).unwrap();
+    let counted = |group: &str| {
+        let tracing = Tracing::start(&["funccount", "--format", "json", "--cgroup", group, GETPGID]);
+        call_getpgid(5);
+        tracing.record().calls(GETPGID)
+    };
+    assert_eq!(counted("hostdiag-test"), 0);
+    enter(&inner);
+    let inside = [counted("/hostdiag-test"), counted(&inner)];
+    enter("/sys/fs/cgroup");
+    fs::remove_dir(inner).unwrap();
+    fs::remove_dir(outer).unwrap();
+    // What it starts belongs to the group too, but calls nothing.
+    assert_eq!(inside, [5, 5]);
+    let (status, said) = refused_trace(&["funccount", "--cgroup", "/not/there", GETPGID]);
+    assert!(status == Some(2) && said.contains("[no-such-cgroup]"), "{said}");
+}
+
+#[test]
+fn funccount_attaches_to_functions_of_modules() {
+    run("modprobe", &["dummy"]);
+    let traced = count(&["dummy:dummy_xmit", "vmlinux:__x64_sys_getpgid"], || call_getpgid(3));
+    assert_eq!(traced.calls(GETPGID), 3);
+    assert_eq!(traced.calls("dummy_xmit"), 0);
+    let modules: Vec<_> =
+        traced.trace().head.functions().map(|function| function.module.as_deref()).collect();
+    assert!(modules.contains(&Some("dummy")), "{modules:?}");
+}
+
+#[test]
+fn funccount_finds_every_function_of_a_name() {
+    let list = hostdiag().args(["funccount", "--list", "--format", "json", "*"]).output().unwrap();
+    let listed = Traced::of((list, String::new()));
+    let head = &listed.trace().head;
+    let (found, skipped) = (head.functions().count(), head.skipped.len());
+    // A kernel has tens of thousands, of which next to none is left out.
+    assert!(found > 20_000 && skipped * 50 < found, "{found} found, {skipped} left out");
+    let apart = head.functions().filter(|function| function.address.is_some());
+    let apart: std::collections::BTreeSet<_> =
+        apart.map(|function| (&function.name, function.address)).collect();
+    assert!(apart.len() > 50, "duplicates are told apart by address: {apart:?}");
+    let reasons: std::collections::BTreeSet<_> = head.skipped.iter().map(|one| &one.reason).collect();
+    assert!(reasons.contains(&SkipReason::Denied), "{reasons:?}");
+    assert!(!reasons.contains(&SkipReason::NoAddress), "{reasons:?}");
+}
+
+#[test]
+fn funccount_list_attaches_nothing() {
+    let programs = || fs::read_to_string("/sys/kernel/debug/kprobes/list").unwrap();
+    let before = programs();
+    let output = hostdiag().args(["funccount", "--list", "--attach", "kprobe", GETPGID]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((text.lines().next(), output.status.code()), (Some("__x64_sys_getpgid  kprobe"), Some(0)));
+    assert_eq!(programs(), before);
+}
+
+#[test]
+fn funccount_leaves_nothing_attached_when_it_is_killed() {
+    let kprobes = || fs::read_to_string("/sys/kernel/debug/kprobes/list").unwrap();
+    let ours = || {
+        let programs = aya::programs::loaded_programs();
+        programs
+            .filter_map(Result::ok)
+            .filter(|program| program.name_as_str() == Some("hostdiag_one"))
+            .count()
+    };
+    let before = (kprobes(), ours());
+    let tracing = Tracing::start(&["funccount", "--attach", "kprobe", GETPGID, "__x64_sys_getsid"]);
+    assert_eq!(ours(), before.1 + 2);
+    assert_ne!(kprobes(), before.0);
+    kill(tracing.id(), Signal::SIGKILL).unwrap();
+    let (output, _) = tracing.wait();
+    assert_eq!(output.status.code(), None);
+    wait_until("the kernel has let go of everything", || (kprobes(), ours()) == before);
+}
+
+#[test]
+fn funccount_prints_all_of_it_on_ctrl_c() {
+    let thread = gettid().to_string();
+    let tracing = Tracing::start(&["funccount", "--tid", &thread, GETPGID]);
+    call_getpgid(12);
+    let (output, said) = tracing.interrupt();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(
+        text,
+        "\nFUNC                                    COUNT\n__x64_sys_getpgid                          12\n"
+    );
+}
+
+#[test]
+fn funccount_ends_with_the_process_it_watches() {
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let tracing =
+        Tracing::start(&["funccount", "--format", "json", "--pid", &child.id().to_string(), GETPGID]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let traced = Traced::of(tracing.wait());
+    assert_eq!(traced.trace().accounting.as_ref().unwrap().ended, Ended::Processes);
+    assert!(traced.said.contains("what was traced has ended"), "{}", traced.said);
+}
+
+#[test]
+fn funccount_explains_what_it_cannot_trace() {
+    for (args, code, text) in [
+        (&["__x64_sys_getpgidd"][..], "no-such-function", "did you mean __x64_sys_getpgid"),
+        (&["no_such_prefix_*"], "no-match", "--list"),
+        (&["rcu_read_unlock_strict"], "not-trace", ""),
+        (&["-p", "4194305", GETPGID], "no-such-process", ""),
+        (&["a:b:c:d"], "bad-pattern", ""),
+        (&["t:sched:sched_swich"], "no-match", "did you mean t:sched:sched_switch"),
+    ] {
+        let (status, said) = refused_trace(&[&["funccount"], args].concat());
+        let there = said.contains(&format!("[{code}")) || code == "not-trace";
+        assert!(status == Some(2) && there && said.contains(text), "{args:?}: {said}");
+    }
+}
