@@ -29,4 +29,23 @@ static __always_inline __u64 *session_cookie(void *ctx)
 	return bpf_session_cookie___bare();
 }
 
+// Linux 6.10. A program behind a trampoline can be preempted, and while it is, all
+// others that come to it on that CPU are left out (recursion_misses): seen to lose
+// more calls than it takes where many threads wake at once. So it is not, but for
+// its first and last instructions, where the kernel has this.
+extern void bpf_preempt_disable(void) __weak __ksym;
+extern void bpf_preempt_enable(void) __weak __ksym;
+
+static __always_inline void without_preemption(void)
+{
+	if (bpf_ksym_exists(bpf_preempt_disable))
+		bpf_preempt_disable();
+}
+
+static __always_inline void with_preemption(void)
+{
+	if (bpf_ksym_exists(bpf_preempt_enable))
+		bpf_preempt_enable();
+}
+
 #endif

@@ -267,13 +267,19 @@ static __always_inline __u64 frame_of_trampoline(void *ctx)
 SEC("kprobe")
 int enter_traced(void *ctx)
 {
-	return entered(frame_of_trampoline(ctx), slot_of_copy());
+	without_preemption();
+	entered(frame_of_trampoline(ctx), slot_of_copy());
+	with_preemption();
+	return 0;
 }
 
 SEC("kprobe")
 int exit_traced(void *ctx)
 {
-	return returned(frame_of_trampoline(ctx), slot_of_copy());
+	without_preemption();
+	returned(frame_of_trampoline(ctx), slot_of_copy());
+	with_preemption();
+	return 0;
 }
 
 SEC("kprobe")

@@ -84,11 +84,12 @@ pub fn notes(trace: &Trace) -> Vec<String> {
     notes.chain(unbalanced(accounting)).collect()
 }
 
-/// Kprobes see no more returns at a time than they have room for: a call whose
-/// return was missed looks like one that has not returned.
+/// Kprobes see no more returns at a time than they have room for, and any program
+/// can be left out at a return: such a call looks like one that has not returned.
 fn in_flight(head: &Head, accounting: &Accounting) -> Option<String> {
     let number = accounting.in_flight.filter(|number| *number > 0)?;
-    let unsure = head.attach.iter().any(|attach| attach.mechanism != Mechanism::Fentry);
+    let kprobes = head.attach.iter().any(|attach| attach.mechanism != Mechanism::Fentry);
+    let unsure = kprobes || accounting.recursion_missed != Some(0);
     let or = if unsure { ", or their returns were missed" } else { "" };
     Some(format!("{} still in flight, not counted{or}", count(number as usize, "call")))
 }
@@ -106,7 +107,7 @@ fn lost(name: &str, number: u64) -> String {
     let what = match name {
         "start_lost" => "not timed: the table of starts was full",
         "return_missed" => "not timed: the return was not seen",
-        "recursion_missed" => "not counted: a BPF program was running on that CPU already",
+        "recursion_missed" => "not counted: a BPF program was at work, or preempted, on that CPU",
         "link_missed" => "not counted: the probe was busy",
         "stack_lost" => "without a stack: the table of stacks was full",
         other => other,
@@ -184,7 +185,7 @@ mod tests {
             notes(&trace(Mechanism::KprobeMulti, accounting)),
             [
                 "ended early: what was traced has ended",
-                "lost: 1 call not counted: a BPF program was running on that CPU already",
+                "lost: 1 call not counted: a BPF program was at work, or preempted, on that CPU",
                 "lost: 2 calls not counted: the probe was busy",
                 "3 calls still in flight, not counted, or their returns were missed"
             ]
