@@ -211,7 +211,7 @@ static __always_inline int entered(__u64 frame, __u64 slot)
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct account *account;
 	__u64 now, *start;
-	long error;
+	int error; // no wider than what maps return: 5.10 leaves 0 in the upper half
 
 	if (!ready || !wanted(cpu))
 		return 0;

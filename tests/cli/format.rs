@@ -7,7 +7,7 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
-use crate::format_trace::{Asked, Attach, Skipped};
+use crate::format_trace::{Asked, Attach, Latency, Skipped, Storage};
 use crate::root;
 
 #[derive(Deserialize)]
@@ -47,11 +47,13 @@ pub(crate) enum Line {
         asked: Asked,
         attach: Vec<Attach>,
         skipped: Option<Vec<Skipped>>,
+        storage: Option<Storage>,
     },
     Window {
         start_ms: u64,
         end_ms: u64,
-        counts: Vec<(u32, u64)>,
+        counts: Option<Vec<(u32, u64)>>,
+        latency: Option<Vec<Latency>>,
     },
     Accounting {
         ended: String,

@@ -12,8 +12,56 @@ pub(crate) struct Asked {
     timestamp: Option<bool>,
     rate: Option<bool>,
     top: Option<u32>,
+    timing: Option<Timing>,
     utc_offset_s: Option<i32>,
     filter: Option<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Timing {
+    unit: Option<String>,
+    each_function: Option<bool>,
+    by: Option<String>,
+    compat_bcc: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storage {
+    shards: u32,
+    histograms: u32,
+    sub_bits: u8,
+    bytes: u64,
+    max_active: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Latency {
+    function: Option<u32>,
+    group: Option<Group>,
+    histogram: Histogram,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Group {
+    Cpu(u32),
+    Comm(String),
+    Pid(u32),
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Histogram {
+    sub_bits: u8,
+    count: u64,
+    sum: u64,
+    min: Option<u64>,
+    max: Option<u64>,
+    slots: Vec<(u64, u64)>,
 }
 
 #[derive(Deserialize)]

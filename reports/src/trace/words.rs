@@ -5,6 +5,7 @@ use hostdiag_model::trace::{
     Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace, Window,
 };
 
+use crate::offload::words::shell;
 use crate::page::count;
 
 /// `Tracing 1 function for "mod_timer" (fentry: in BTF, unique)... Hit Ctrl-C to end.`
@@ -38,6 +39,18 @@ pub fn live(trace: &Trace, last: &Window) -> String {
     let all = trace.windows.iter().fold(0_u64, |sum, window| sum.saturating_add(window.payload.events()));
     let rate = last.payload.events().saturating_mul(1000) / last.length_ms().max(1);
     format!("  {} s   {}   {rate}/s", last.end_ms / 1000, count(all as usize, "call"))
+}
+
+/// What to do next: look where the calls come from, keep the recording unless it
+/// is. Nothing beside the layout of another tool.
+pub fn next(head: &Head, kept: bool) -> Option<String> {
+    let timing = head.asked.timing.filter(|timing| !timing.compat_bcc)?;
+    let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| shell(pattern)).collect();
+    let name = head.functions().next().map_or("trace", |function| &function.name);
+    let keep = format!("     Keep   --output {}", shell(&format!("{name}.hd")));
+    let each = if timing.each_function || head.functions().count() < 2 { "" } else { "     Each   -F" };
+    let keep = if kept { "" } else { &keep };
+    Some(format!("Next   hostdiag stackcount {}{each}{keep}", patterns.join(" ")))
 }
 
 /// Why a mechanism was chosen, behind its name.
@@ -136,7 +149,7 @@ pub fn cost(overhead: &Overhead) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostdiag_model::trace::{Asked, Attach, Function};
+    use hostdiag_model::trace::{Asked, Attach, Function, Timing};
 
     use super::*;
 
@@ -190,6 +203,19 @@ mod tests {
                 "3 calls still in flight, not counted, or their returns were missed"
             ]
         );
+    }
+
+    #[test]
+    fn the_next_step_can_be_typed() {
+        let mut head = head(Mechanism::Fentry, Reason::Few);
+        assert_eq!(next(&head, false), None);
+        head.asked =
+            Asked { patterns: vec!["vfs_*".into()], timing: Some(Timing::default()), ..Asked::default() };
+        head.attach[0].functions = vec![Function { name: "vfs_read".into(), ..Function::default() }; 2];
+        let line = "Next   hostdiag stackcount 'vfs_*'     Each   -F     Keep   --output vfs_read.hd";
+        assert_eq!(next(&head, false).as_deref(), Some(line));
+        head.asked.timing = Some(Timing { each_function: true, ..Timing::default() });
+        assert_eq!(next(&head, true).as_deref(), Some("Next   hostdiag stackcount 'vfs_*'"));
     }
 
     #[test]

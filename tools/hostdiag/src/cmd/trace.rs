@@ -259,9 +259,11 @@ impl<'a> Session<'a> {
         } else if let Some(text) = render::after(&self.trace()?.head) {
             output::write(|out| out.write_all(text.as_bytes()))?;
         }
+        let kept = self.args.output.is_some() || self.args.format == Format::Json;
         let trace = self.trace()?;
         let cost = trace.overhead.as_ref().map(words::cost);
-        for note in words::notes(trace).into_iter().chain(cost) {
+        let next = words::next(&trace.head, kept);
+        for note in words::notes(trace).into_iter().chain(cost).chain(next) {
             output::say(&note);
         }
         if let Some(path) = &self.args.output {

@@ -106,8 +106,8 @@ pub struct Finished {
     pub overhead: Option<Overhead>,
 }
 
-/// Runs a tool whose gate is open until its time is over, a signal comes, or there is nothing left to
-/// watch. Every window goes to `each`, the last one after the gate was closed.
+/// Runs a tool whose gate is open until its time is over, a signal comes, or
+/// there is nothing left to watch. Every window goes to `each`, the last one after the gate was closed.
 ///
 /// # Errors
 /// What `each` fails with: nobody reads the result any more.

@@ -43,6 +43,8 @@ pub struct Targets {
     pub skipped: Vec<Skipped>,
     targets: Vec<Target>,
     groups: Vec<Group>,
+    /// Ways to attach to many functions in one go that this kernel may have.
+    mass: Vec<Mechanism>,
     lists: Lists,
 }
 
@@ -105,6 +107,7 @@ impl Targets {
             skipped: Vec::new(),
             targets: Vec::new(),
             groups: Vec::new(),
+            mass: Vec::new(),
             lists: Lists::default(),
         };
         targets.add_kernel(&patterns, &skip, request)?;
@@ -158,8 +161,8 @@ impl Targets {
             self.add_functions(key, addresses.get(key), btf);
             fit.resize(self.targets.len(), btf.is_some());
         }
-        let mass = types.mass(request.sides);
-        self.groups = plan::groups((request.way, request.sides), &mass, &fit, request.yes)?;
+        self.mass = types.mass(request.sides);
+        self.groups = plan::groups((request.way, request.sides), &self.mass, &fit, request.yes)?;
         Ok(())
     }
 
@@ -214,8 +217,12 @@ impl Targets {
         Ok(())
     }
 
-    /// Whether this way may be needed.
+    /// Whether this way may be needed, and this kernel may load its programs.
     pub fn want(&self, wanted: Mechanism) -> bool {
+        let in_one_go = matches!(wanted, Mechanism::KprobeMulti | Mechanism::KprobeSession);
+        if in_one_go && !self.mass.contains(&wanted) {
+            return false;
+        }
         self.groups.iter().flat_map(|group| &group.ways).any(|(mechanism, _)| *mechanism == wanted)
     }
 
