@@ -52,4 +52,13 @@ int many(void *ctx)
 	return count(bpf_get_attach_cookie(ctx));
 }
 
+// For many kprobes in one event.
+SEC("kprobe")
+int by_address(struct pt_regs *regs)
+{
+	__u32 *slot = slot_by_address(regs);
+
+	return slot ? count(*slot) : 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -27,5 +27,5 @@ pub(crate) use link::{Link, vmxnet3};
 pub(crate) use netem::{Netem, OnChange, on_change};
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};
-pub(crate) use trace::{Traced, Tracing, call_getpgid, refused_trace};
+pub(crate) use trace::{Traced, Tracing, call_getpgid, private_tracefs, refused_trace};
 pub(crate) use traffic::{Traffic, sendfile};

@@ -5,6 +5,8 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use hostdiag_model::histogram::Resolution;
 use hostdiag_model::trace::{Accounting, Latency, Payload, Trace};
 use hostdiag_model::{Data, Histogram, Recording};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -42,6 +44,18 @@ impl Tracing {
 
     pub(crate) fn id(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Reads what it prints until this text has come.
+    #[track_caller]
+    pub(crate) fn read_until(&mut self, text: &str) -> String {
+        let stdout = self.child.stdout.as_mut().unwrap();
+        let (mut read, mut byte) = (Vec::new(), [0]);
+        while !String::from_utf8_lossy(&read).contains(text) {
+            stdout.read_exact(&mut byte).unwrap();
+            read.push(byte[0]);
+        }
+        String::from_utf8(read).unwrap()
     }
 
     /// Ctrl-C, and all that it wrote: stdout, then stderr with its status.
@@ -153,4 +167,17 @@ pub(crate) fn call_getpgid(times: u64) {
     for _ in 0..times {
         nix::unistd::getpgid(None).unwrap();
     }
+}
+
+/// tracefs for this thread and what it starts, where the host has not mounted it.
+#[track_caller]
+pub(crate) fn private_tracefs() {
+    const PLACE: &str = "/sys/kernel/tracing";
+    if std::path::Path::new(PLACE).join("events").exists() {
+        return;
+    }
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    mount(Some("tracefs"), PLACE, Some("tracefs"), MsFlags::empty(), none).unwrap();
 }

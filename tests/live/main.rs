@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod doctor;
+mod funccount;
 mod journal;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod offload;
+mod symbol;
 mod vlan_features;

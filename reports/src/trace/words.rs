@@ -74,6 +74,7 @@ pub fn left_out(reason: &SkipReason) -> String {
         SkipReason::Ambiguous => "one of several of that name, of which not all can be traced".into(),
         SkipReason::NoAddress => "the kernel does not show its address".into(),
         SkipReason::NotInBtf => "fentry cannot have it: not in BTF, or not the only one of its name".into(),
+        SkipReason::Unfit(why) => why.clone(),
         SkipReason::Refused(error) => format!("the kernel refused it: {error}"),
     }
 }

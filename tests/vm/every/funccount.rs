@@ -81,6 +81,36 @@ fn funccount_counts_several_patterns_and_globs_apart() {
     }
 }
 
+/// More kprobes than are attached alone are one event of tracefs.
+#[test]
+fn funccount_counts_many_kprobes_by_address() {
+    let events = || fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    let before = events();
+    let args = ["--attach", "kprobe", "__x64_sys_get[a-z]*", "ptep_*"];
+    let mut during = String::new();
+    let traced = count(&args, || {
+        call_getpgid(CALLS);
+        during = events();
+    });
+    assert!(during.matches("hostdiag_").count() > 8, "{during}");
+    assert_eq!(traced.calls(GETPGID), CALLS, "{}", traced.said);
+    let accounting = traced.trace().accounting.as_ref().unwrap();
+    assert_eq!(accounting.link_missed, Some(0), "every kernel counts what an event misses");
+    assert_eq!(events(), before, "nothing is left behind");
+}
+
+#[test]
+fn funccount_removes_what_a_killed_run_left() {
+    let events = || fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    let tracing = Tracing::start(&["funccount", "--attach", "kprobe", "__x64_sys_get[a-z]*"]);
+    let group = format!("hostdiag_{}/", tracing.id());
+    assert!(events().contains(&group));
+    kill(tracing.id(), Signal::SIGKILL).unwrap();
+    tracing.wait();
+    count(&[GETPGID], || {});
+    assert!(!events().contains(&group), "{}", events());
+}
+
 #[test]
 fn funccount_takes_only_what_was_asked_for() {
     // Not ours: other threads, processes, names, CPUs, cgroups.
@@ -200,6 +230,30 @@ fn funccount_prints_all_of_it_on_ctrl_c() {
         text,
         "\nFUNC                                    COUNT\n__x64_sys_getpgid                          12\n"
     );
+}
+
+/// Letting go of hundreds of kprobes takes seconds. Who does not want to wait
+/// has the result already; definitions without effect stay until the next start.
+#[test]
+fn funccount_does_not_wait_on_a_second_ctrl_c() {
+    let kprobes = || {
+        let list = fs::read_to_string("/sys/kernel/debug/kprobes/list").unwrap();
+        list.lines().filter(|line| !line.contains("[DISABLED]")).count()
+    };
+    let before = kprobes();
+    let mut tracing = Tracing::start(&["funccount", "--attach", "kprobe", "tcp_[a-e]*"]);
+    kill(tracing.id(), Signal::SIGINT).unwrap();
+    // The table is there while it detaches.
+    let table = tracing.read_until("COUNT\n");
+    assert!(table.contains("FUNC"), "{table}");
+    assert!(kprobes() > before, "it has not let go yet");
+    kill(tracing.id(), Signal::SIGINT).unwrap();
+    let (output, said) = tracing.wait();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    wait_until("the child has let go of everything", || kprobes() == before);
+    count(&[GETPGID], || {});
+    let left = fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    assert!(!left.contains("hostdiag_"), "{left}");
 }
 
 #[test]

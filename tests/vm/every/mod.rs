@@ -6,6 +6,8 @@ mod fix_facts;
 mod fix_host;
 mod fix_undone;
 mod funccount;
+#[path = "../../live/funccount.rs"]
+mod funccount_live;
 mod funclatency;
 #[path = "../../live/journal.rs"]
 mod journal;
@@ -19,6 +21,9 @@ mod offload_lro;
 mod offload_refused;
 mod role_facts;
 mod stack;
+#[path = "../../live/symbol.rs"]
+mod symbol;
+mod user_probe;
 mod vitals;
 #[path = "../../live/vlan_features.rs"]
 mod vlan_features;

@@ -60,7 +60,7 @@ pub enum Code {
     NoSuchRun,
     /// A pattern of functions that cannot be read.
     BadPattern,
-    /// The kernel has no function of that name.
+    /// No function of that name, in the kernel or in a program.
     NoSuchFunction,
     /// The kernel has the function, but none may trace it.
     NotTraceable,
@@ -68,6 +68,10 @@ pub enum Code {
     NoMatch,
     /// No process or thread of that number.
     NoSuchProcess,
+    /// No library and no program of that name or path.
+    NoSuchProgram,
+    /// A file has no symbols: it was stripped, or is no ELF file.
+    NoSymbols,
     /// No cgroup at that path, or one of version 1.
     NoSuchCgroup,
     /// More functions than are attached one by one without `--yes`.
@@ -80,7 +84,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -102,6 +106,8 @@ impl Code {
         Self::NotTraceable,
         Self::NoMatch,
         Self::NoSuchProcess,
+        Self::NoSuchProgram,
+        Self::NoSymbols,
         Self::NoSuchCgroup,
         Self::TooManyFunctions,
         Self::NoProbes,
@@ -132,6 +138,8 @@ impl Code {
             Self::NotTraceable => "not-traceable",
             Self::NoMatch => "no-match",
             Self::NoSuchProcess => "no-such-process",
+            Self::NoSuchProgram => "no-such-program",
+            Self::NoSymbols => "no-symbols",
             Self::NoSuchCgroup => "no-such-cgroup",
             Self::TooManyFunctions => "too-many-functions",
             Self::NoProbes => "no-probes",

@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod cmd;
 pub mod duration;
+pub mod elf;
 pub mod fail;
 pub mod host;
 pub mod kernel;
@@ -13,6 +14,8 @@ pub mod offload;
 pub mod output;
 pub mod pages;
 pub mod probe;
+pub mod process;
 pub mod stop;
+pub mod symbol;
 #[allow(unsafe_code, reason = "the only hand-written unsafe code")]
 pub mod sys;

@@ -17,11 +17,13 @@ pub mod events;
 pub mod filter;
 pub mod funccount;
 pub mod funclatency;
+pub mod kprobe_event;
 pub mod pattern;
 pub mod plan;
 pub mod process;
 pub mod run;
 pub mod targets;
+pub mod user;
 pub mod vlan_features;
 
 /// The kernel's own types: without this file nothing of ours loads.

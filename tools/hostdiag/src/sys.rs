@@ -206,13 +206,15 @@ pub enum Place<'a> {
         path: &'a CStr,
         /// Byte of the file.
         offset: u64,
+        /// In this process alone.
+        pid: Option<u32>,
     },
     /// The tracepoint of this number (`id` in tracefs).
     Tracepoint(u64),
 }
 
-/// Opens a perf event for a program to be attached to: of every task, on every
-/// CPU, whatever CPU it names. `at_return`: of a probe, when its function returns.
+/// Opens a perf event for a program to be attached to. `at_return`: of a probe, when
+/// its function returns.
 ///
 /// # Errors
 /// `EINVAL` and `EILSEQ` where the kernel allows no probe, `EPERM` without
@@ -224,17 +226,21 @@ pub fn open_event(place: Place<'_>, at_return: bool) -> io::Result<OwnedFd> {
     event.config = at_return.into();
     match place {
         Place::Kprobe { pmu, address } => (event.kind, event.config2) = (pmu, address),
-        Place::Uprobe { pmu, path, offset } => {
+        Place::Uprobe { pmu, path, offset, .. } => {
             (event.kind, event.config1, event.config2) = (pmu, path.as_ptr().addr() as u64, offset);
         }
         Place::Tracepoint(id) => (event.kind, event.config) = (TRACEPOINT, id),
     }
-    let (every_task, first_cpu, no_group, cloexec) = (-1, 0, -1, 8);
+    // Every task wherever it runs, which the number of one CPU stands for, or one.
+    let (task, cpu) = match place {
+        Place::Uprobe { pid: Some(pid), .. } => (pid.cast_signed(), -1),
+        _ => (-1, 0),
+    };
+    let (no_group, cloexec) = (-1, 8);
     // SAFETY: the kernel reads the event, as many bytes as its `size` says, and
     // the path that it points to, which outlives the call.
-    let result = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw const event, every_task, first_cpu, no_group, cloexec)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const event, task, cpu, no_group, cloexec) };
     owned(RawFd::try_from(result).unwrap_or(-1))
 }
 

@@ -13,7 +13,7 @@ use crate::probe::funccount::Counting;
 use crate::probe::targets::Targets;
 use crate::stop::Stop;
 
-/// Count calls of kernel functions and tracepoints.
+/// Count calls of functions, and tracepoints.
 ///
 /// Every call is counted in the kernel, exactly; what could not be counted is
 /// said. Ends with Ctrl-C or after --duration, with the result in either case.

@@ -26,7 +26,7 @@ use crate::sys;
 /// Options of every tracing tool.
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Functions: func, 'glob*', module:func, t:category:event.
+    /// Functions: func, 'glob*', module:func, lib:func, /path:func; t:category:event.
     #[arg(value_name = "PATTERN", required = true)]
     pub patterns: Vec<String>,
     /// Patterns are regular expressions, which match anywhere in a name.
@@ -120,6 +120,10 @@ impl TraceArgs {
             sides: Sides::Entry,
             // A list attaches nothing, so it takes no time.
             yes: self.yes || self.list,
+            pid: match self.pid.as_slice() {
+                [one] => process::host_pid(*one).ok(),
+                _ => None,
+            },
         }
     }
 

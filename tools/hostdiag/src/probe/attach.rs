@@ -13,13 +13,20 @@ use std::path::Path;
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::libbpf_sys::bpf_insn;
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo, PerfEventType};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 
+use super::kprobe_event::KprobeEvent;
 use crate::sys::{self, Copied, Many};
 
 /// In the place of a function's index, bpf/slot.bpf.h.
 const SLOT: u64 = 0x5107_c0de_0be1_1a57;
 /// Most threads that attach or detach.
 const THREADS: usize = 64;
+/// So many kprobes are attached on their own; more go into one event.
+pub const ONE_BY_ONE: usize = 8;
+/// Before the first instruction there is this where CPUs check that jumps land
+/// on it (`endbr64`); ftrace's place is then behind it.
+const ENDBR: u64 = 4;
 
 /// Where a program can be attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +55,8 @@ pub enum Place {
         file: CString,
         /// Byte of the file.
         offset: u64,
+        /// In this process alone.
+        pid: Option<u32>,
     },
 }
 
@@ -61,6 +70,9 @@ pub struct Programs<'a> {
     pub many: Option<Sides<BorrowedFd<'a>>>,
     /// That of many functions which runs at their entries and their returns.
     pub session: Option<BorrowedFd<'a>>,
+    /// That of the entries of many kprobes in one event, and its map from address to
+    /// slot.
+    pub by_address: Option<(BorrowedFd<'a>, MapHandle)>,
 }
 
 /// A program at the entry, and one at the return of a tool that looks at both.
@@ -77,7 +89,7 @@ impl<'a> Programs<'a> {
     pub fn entries(one: &'a [bpf_insn], many: Option<BorrowedFd<'a>>) -> Self {
         let one = Sides { entry: one, exit: None };
         let many = many.map(|entry| Sides { entry, exit: None });
-        Self { traced: one, probed: one, many, session: None }
+        Self { traced: one, probed: one, many, session: None, by_address: None }
     }
 }
 
@@ -90,8 +102,17 @@ pub struct Attached {
     links: Vec<OwnedFd>,
     /// Perf events under links.
     events: Vec<OwnedFd>,
-    /// Programs of many functions are attached in this way.
-    many: Option<Mechanism>,
+    /// Kprobes in events.
+    defined: Vec<Defined>,
+    /// Programs of the tool itself that are attached, by their names.
+    whole: Vec<&'static str>,
+}
+
+/// An event of many kprobes, and what holds the program to it: dropped in this order.
+struct Defined {
+    link: OwnedFd,
+    _event: Option<OwnedFd>,
+    probes: KprobeEvent,
 }
 
 /// A target that could not be attached, and why.
@@ -109,6 +130,11 @@ pub fn attach(
     let count = targets.len();
     let (attached, mut refused) = match mechanism {
         Mechanism::KprobeMulti | Mechanism::KprobeSession => many(programs, mechanism, targets)?,
+        Mechanism::Kprobe if count > ONE_BY_ONE => match as_event(programs, &targets) {
+            Ok(done) => done,
+            // One that cannot be armed keeps the others from it.
+            Err(_) => one_by_one(programs, mechanism, targets)?,
+        },
         _ => one_by_one(programs, mechanism, targets)?,
     };
     if refused.len() == count && count > 0 {
@@ -119,7 +145,13 @@ pub fn attach(
 
 impl Attached {
     fn one(program: OwnedFd, link: OwnedFd, event: Option<OwnedFd>) -> Self {
-        Self { programs: vec![program], links: vec![link], events: event.into_iter().collect(), many: None }
+        Self {
+            programs: vec![program],
+            links: vec![link],
+            events: event.into_iter().collect(),
+            defined: Vec::new(),
+            whole: Vec::new(),
+        }
     }
 
     /// Takes over what others hold.
@@ -128,22 +160,26 @@ impl Attached {
         self.programs.append(&mut other.programs);
         self.links.append(&mut other.links);
         self.events.append(&mut other.events);
-        self.many = self.many.or(other.many);
+        self.defined.append(&mut other.defined);
+        self.whole.append(&mut other.whole);
     }
 
     /// Whether this kernel counts what kprobes and tracepoints leave out: the same
     /// change (about 6.7) brought that and the `missed` of a link.
     pub fn tells_missed(&self) -> bool {
-        self.links.first().is_some_and(|link| sys::link_tells_missed(link.as_fd()).unwrap_or(false))
+        let mut links = self.links.iter().chain(self.defined.iter().map(|defined| &defined.link));
+        links.next().is_some_and(|link| sys::link_tells_missed(link.as_fd()).unwrap_or(false))
     }
 
     /// Calls that the probes missed; absent where the kernel does not tell, or
     /// where there is nothing that could miss one by itself (fentry, tracepoints).
     pub fn missed(&self) -> Option<u64> {
+        // Of the probes of an event its link knows the first alone.
+        let defined = self.defined.iter().map(|defined| defined.probes.missed());
+        let mut sum = if self.defined.is_empty() { None } else { defined.sum::<Option<u64>>() };
         if !self.tells_missed() {
-            return None;
+            return if self.links.is_empty() { sum } else { None };
         }
-        let mut sum = None;
         for link in &self.links {
             let missed = match LinkInfo::from_fd(link.as_fd()).map(|info| info.info) {
                 Ok(LinkTypeInfo::KprobeMulti(info)) => info.missed,
@@ -163,19 +199,19 @@ impl Attached {
         self.programs.iter().map(AsFd::as_fd)
     }
 
-    /// The way in which programs of many functions are attached, if they are.
-    pub fn many(&self) -> Option<Mechanism> {
-        self.many
+    /// Programs of many places that are attached: `many`, `session`, `by_address`.
+    pub fn whole(&self) -> &[&'static str] {
+        &self.whole
     }
 
     /// How many descriptors are to be closed.
     pub fn len(&self) -> usize {
-        self.links.len()
+        self.links.len() + self.defined.len()
     }
 
     /// Whether nothing is attached.
     pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
+        self.len() == 0
     }
 }
 
@@ -185,6 +221,8 @@ impl Drop for Attached {
         for descriptors in [&mut self.links, &mut self.events, &mut self.programs] {
             parallel(std::mem::take(descriptors), drop);
         }
+        // Now that nothing uses them.
+        self.defined.clear();
     }
 }
 
@@ -209,9 +247,7 @@ fn parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Ve
     })
 }
 
-/// All functions at once. Where one of them cannot be had the kernel takes none,
-/// so the list is halved down to the guilty ones, and the rest is attached
-/// without them.
+/// All functions at once.
 fn many(
     programs: &Programs<'_>,
     mechanism: Mechanism,
@@ -229,37 +265,40 @@ fn many(
         }
         _ => Err(io::ErrorKind::Unsupported.into()),
     };
+    let (links, refused) = halving(targets, attach)?;
     let mut attached = Attached::default();
-    let mut refused = Vec::new();
-    let mut open = vec![targets];
+    attached.links = links.into_iter().flatten().collect();
+    attached.whole.push(if mechanism == Mechanism::KprobeSession { "session" } else { "many" });
+    Ok((attached, refused))
+}
+
+/// Where one of a list cannot be had the kernel takes none, so the list is halved
+/// down to the guilty ones, and the rest is attached without them.
+///
+/// # Errors
+/// One that is no matter of this or that function.
+fn halving<T>(
+    targets: Vec<Target>,
+    mut attach: impl FnMut(&[Target]) -> io::Result<T>,
+) -> io::Result<(Vec<T>, Vec<Refused>)> {
+    let (mut attached, mut refused, mut open) = (Vec::new(), Vec::new(), vec![targets]);
     while let Some(mut part) = open.pop() {
         match attach(&part) {
-            Ok(links) => {
-                attached.links.extend(links);
-                attached.many = Some(mechanism);
-            }
-            // Not a matter of this or that function.
+            Ok(link) => attached.push(link),
             Err(error) if is_general(&error) => return Err(error),
-            Err(error) => match part.len() {
-                0 => {}
-                1 => refused.extend(part.pop().map(|target| (target, error))),
-                length => {
-                    let rest = part.split_off(length / 2);
-                    open.extend([rest, part]);
-                }
-            },
+            Err(error) if part.len() < 2 => refused.extend(part.pop().map(|target| (target, error))),
+            Err(_) => {
+                let rest = part.split_off(part.len() / 2);
+                open.extend([rest, part]);
+            }
         }
     }
     Ok((attached, refused))
 }
 
 fn attach_list(program: BorrowedFd<'_>, when: Many, targets: &[Target]) -> io::Result<OwnedFd> {
-    let address = |target: &Target| match target.place {
-        Place::Function { address: Some(address), .. } => Ok((address, u64::from(target.slot))),
-        _ => Err(io::Error::from(io::ErrorKind::InvalidInput)),
-    };
-    let (addresses, slots): (Vec<u64>, Vec<u64>) =
-        targets.iter().map(address).collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+    let addresses: Vec<u64> = targets.iter().map(address).collect::<io::Result<_>>()?;
+    let slots: Vec<u64> = targets.iter().map(|target| target.slot.into()).collect();
     sys::attach_kprobe_multi(program, when, &addresses, &slots)
 }
 
@@ -268,6 +307,37 @@ fn is_general(error: &io::Error) -> bool {
     let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
     use nix::errno::Errno::{ENOSYS, EOPNOTSUPP, EPERM};
     matches!(errno, ENOSYS | EOPNOTSUPP | EPERM) || error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Many kprobes as one event.
+fn as_event(programs: &Programs<'_>, targets: &[Target]) -> io::Result<(Attached, Vec<Refused>)> {
+    let (program, slots) = programs.by_address.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+    let addresses: Vec<u64> = targets.iter().map(address).collect::<io::Result<_>>()?;
+    for (target, address) in targets.iter().zip(&addresses) {
+        for entry in [*address, address + ENDBR] {
+            slots
+                .update(&entry.to_ne_bytes(), &target.slot.to_ne_bytes(), MapFlags::ANY)
+                .map_err(io::Error::other)?;
+        }
+    }
+    let (probes, refused) = KprobeEvent::define(&addresses)?;
+    let event = sys::open_event(sys::Place::Tracepoint(probes.id()?), false)?;
+    let (link, event) = match sys::attach_event(*program, event.as_fd())? {
+        Some(link) => (link, Some(event)),
+        None => (event, None),
+    };
+    let mut attached = Attached::default();
+    attached.defined.push(Defined { link, _event: event, probes });
+    attached.whole.push("by_address");
+    let refused = refused.into_iter().filter_map(|(place, error)| Some((targets.get(place)?.clone(), error)));
+    Ok((attached, refused.collect()))
+}
+
+fn address(target: &Target) -> io::Result<u64> {
+    match target.place {
+        Place::Function { address: Some(address), .. } => Ok(address),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
 }
 
 fn one_by_one(
@@ -330,8 +400,9 @@ fn one(
             (load(Copied::Kprobe)?, sys::Place::Kprobe { pmu, address: *address })
         }
         (Place::Tracepoint(id), _) => (load(Copied::Tracepoint)?, sys::Place::Tracepoint(*id)),
-        (Place::User { file, offset }, _) => {
-            (load(Copied::Kprobe)?, sys::Place::Uprobe { pmu, path: file, offset: *offset })
+        (Place::User { file, offset, pid }, _) => {
+            let place = sys::Place::Uprobe { pmu, path: file, offset: *offset, pid: *pid };
+            (load(Copied::Kprobe)?, place)
         }
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };
@@ -374,6 +445,27 @@ mod tests {
             copy_for(7, &program).unwrap().iter().map(|instruction| instruction.imm).collect();
         assert_eq!(copy, [SLOT as u32 as i32, 0, 7, 0]);
         assert!(copy_for(7, &program[..2]).is_err());
+    }
+
+    #[test]
+    fn a_list_is_halved_down_to_the_guilty() {
+        let target = |slot| Target { slot, place: Place::Tracepoint(0) };
+        let attach = |guilty: &'static [u32], code| {
+            move |part: &[Target]| match part.iter().any(|target| guilty.contains(&target.slot)) {
+                true => Err(io::Error::from_raw_os_error(code)),
+                false => Ok(part.len()),
+            }
+        };
+        let all = || (0..1000).map(target).collect::<Vec<_>>();
+        let (links, refused) = halving(all(), attach(&[0, 617, 999], nix::libc::EINVAL)).unwrap();
+        assert_eq!(links.iter().sum::<usize>(), 997);
+        // As few links as halving gives.
+        assert!(links.len() < 3 * 10, "{links:?}");
+        let mut slots: Vec<u32> = refused.iter().map(|(target, _)| target.slot).collect();
+        slots.sort_unstable();
+        assert_eq!(slots, [0, 617, 999]);
+        assert_eq!(halving(all(), attach(&[], 0)).unwrap().0, [1000]);
+        assert!(halving(all(), attach(&[5], nix::libc::EOPNOTSUPP)).is_err());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
 use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
-use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{MapHandle, OpenObject};
 
 use self::skel::{FunccountSkel, FunccountSkelBuilder};
 use super::attach::Programs;
@@ -91,7 +91,12 @@ impl<'a> Counting<'a> {
         let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
             .context("failed to map the counters")?;
         let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
-        let done = targets.attach(&Programs::entries(skel.progs.one.insns(), many))?;
+        let by_address = match targets.wants_by_address() {
+            0 => None,
+            _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
+        };
+        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many) };
+        let done = targets.attach(&programs)?;
         let before = vec![0; done.slots.len()];
         Ok(Self { skel, counters, layout, before, done })
     }
@@ -110,8 +115,12 @@ fn load<'a>(
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
     let mut open = FunccountSkelBuilder::default().open(storage)?;
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
+    let by_address = targets.wants_by_address();
+    open.progs.by_address.set_autoload(by_address > 0);
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     open.maps.counts.set_max_entries(number(layout.counters()))?;
+    // A function has two addresses, see attach.rs.
+    open.maps.slots.set_max_entries(number(2 * by_address).max(1))?;
     open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
     open.maps.tids.set_max_entries(filter::room(&filter.tids))?;
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
@@ -143,8 +152,11 @@ impl Tool for Counting<'_> {
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
         // One that was not loaded has no descriptor.
-        let many = self.done.attached.many().map(|_| self.skel.progs.many.as_fd());
-        self.done.programs(many, None)
+        let whole = self.done.attached.whole().iter().map(|name| match *name {
+            "many" => self.skel.progs.many.as_fd(),
+            _ => self.skel.progs.by_address.as_fd(),
+        });
+        self.done.attached.programs().chain(whole).collect()
     }
 
     fn account(&self) -> Accounting {

@@ -198,6 +198,7 @@ fn programs<'a>(skel: &'a FunclatencySkel<'_>, targets: &Targets) -> Programs<'a
         probed: Sides { entry: progs.enter_probed.insns(), exit: Some(progs.exit_probed.insns()) },
         many: many.then(|| Sides { entry: progs.enter_many.as_fd(), exit: Some(progs.exit_many.as_fd()) }),
         session: targets.want(Mechanism::KprobeSession).then(|| progs.session.as_fd()),
+        by_address: None,
     }
 }
 
@@ -285,11 +286,13 @@ impl Tool for Timed<'_> {
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
         let progs = &self.skel.progs;
+        let whole = |name: &&'static str| match *name {
+            "session" => vec![progs.session.as_fd()],
+            _ => vec![progs.enter_many.as_fd(), progs.exit_many.as_fd()],
+        };
         // One that was not loaded has no descriptor.
-        let of = |wanted| self.done.attached.many() == Some(wanted);
-        let many = of(Mechanism::KprobeMulti).then(|| [progs.enter_many.as_fd(), progs.exit_many.as_fd()]);
-        let session = of(Mechanism::KprobeSession).then(|| progs.session.as_fd());
-        self.done.programs(many.into_iter().flatten(), session)
+        let attached = &self.done.attached;
+        attached.programs().chain(attached.whole().iter().flat_map(whole)).collect()
     }
 
     fn account(&self) -> Accounting {

@@ -144,8 +144,9 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 fn bad(text: &str, problem: &str) -> Failure {
-    Failure::new(Code::BadPattern, format!("pattern {text:?}: {problem}"))
-        .hint("func, 'glob*', module:func, t:category:event; with -r regular expressions")
+    Failure::new(Code::BadPattern, format!("pattern {text:?}: {problem}")).hint(
+        "func, 'glob*', module:func, lib:func, /path:func, t:category:event; with -r regular expressions",
+    )
 }
 
 #[cfg(test)]

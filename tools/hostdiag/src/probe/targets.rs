@@ -1,9 +1,11 @@
 //! From patterns to targets: what to attach, where it is, and in which way.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
@@ -13,8 +15,8 @@ use libbpf_rs::btf::types::{Func, Struct};
 use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::pattern::{self, Names, Pattern};
-use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Sides, Way};
-use super::{events, not_attached, quietly, reason};
+use super::plan::{self, FEW, Group, Sides, Way};
+use super::{events, not_attached, quietly, reason, user};
 use crate::fail::{Code, Failure};
 use crate::sys;
 
@@ -33,6 +35,9 @@ pub struct Request {
     pub sides: Sides,
     /// `--yes`.
     pub yes: bool,
+    /// The only process that is asked for, by its number on the host: functions of
+    /// user programs are looked for in its files, and attached to in it alone.
+    pub pid: Option<u32>,
 }
 
 /// What is to be attached.
@@ -46,6 +51,8 @@ pub struct Targets {
     /// Ways to attach to many functions in one go that this kernel may have.
     mass: Vec<Mechanism>,
     lists: Lists,
+    /// Files, which stay open until they are attached to.
+    files: Vec<user::Target>,
 }
 
 /// What was attached.
@@ -61,21 +68,6 @@ pub struct Done {
 }
 
 impl Done {
-    /// Programs that are attached: copies, and of `many` and `session` those that
-    /// are in use.
-    pub fn programs<'a>(
-        &'a self,
-        many: impl IntoIterator<Item = BorrowedFd<'a>>,
-        session: Option<BorrowedFd<'a>>,
-    ) -> Vec<BorrowedFd<'a>> {
-        let programs = self.attached.programs();
-        match self.attached.many() {
-            Some(Mechanism::KprobeMulti) => programs.chain(many).collect(),
-            Some(_) => programs.chain(session).collect(),
-            None => programs.collect(),
-        }
-    }
-
     /// How often the kernel left these programs out because one was running on
     /// that CPU already; absent where it does not count that for all of them.
     pub fn recursion_missed(&self, programs: Vec<BorrowedFd<'_>>) -> Option<u64> {
@@ -109,8 +101,10 @@ impl Targets {
             groups: Vec::new(),
             mass: Vec::new(),
             lists: Lists::default(),
+            files: Vec::new(),
         };
         targets.add_kernel(&patterns, &skip, request)?;
+        targets.add_user(&patterns, &skip, request)?;
         targets.add_events(&patterns, &skip, request.sides)?;
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
@@ -125,8 +119,7 @@ impl Targets {
                 pattern::Place::Kernel { module, names } => {
                     wanted.push(Wanted { text: &pattern.text, module: module.as_deref(), names });
                 }
-                pattern::Place::User { file, .. } => return Err(no_module(file).into()),
-                pattern::Place::Tracepoint { .. } => {}
+                pattern::Place::User { .. } | pattern::Place::Tracepoint { .. } => {}
             }
         }
         if wanted.is_empty() {
@@ -136,7 +129,7 @@ impl Targets {
         let types = Types::read();
         let all = if self.lists.traceable.is_none() { types.functions(|_| true) } else { HashMap::new() };
         let mut matches = discover::find(&mut self.lists, &wanted, skip, |name| all.contains_key(name))?;
-        let ids = self.ids(&types, &matches, request.way);
+        let ids = self.ids(&types, &matches, (request.way, request.sides));
         let returns = request.sides == Sides::Entry || types.keep_trampolines();
         let fits = |(name, module): &Key, times: usize| {
             let safe = returns || !discover::may_sleep_long(name);
@@ -167,11 +160,12 @@ impl Targets {
     }
 
     /// Ids in BTF of what was found, as far as they matter.
-    fn ids(&self, types: &Types, matches: &Matches, way: Way) -> HashMap<String, u32> {
+    fn ids(&self, types: &Types, matches: &Matches, (way, sides): (Way, Sides)) -> HashMap<String, u32> {
         let matter = match way {
             Way::Fentry => true,
             Way::Auto => {
-                matches.found.len() <= FEW || !types.multi() && matches.found.len() <= FEW_WITHOUT_MULTI
+                matches.found.len() <= FEW
+                    || !types.multi() && matches.found.len() <= plan::few_without_multi(sides)
             }
             _ => false,
         };
@@ -201,6 +195,50 @@ impl Targets {
         self.functions.push(function);
     }
 
+    fn add_user(&mut self, patterns: &[Pattern], skip: &[Names], request: &Request) -> Result<()> {
+        let first = self.targets.len();
+        for pattern in patterns {
+            let pattern::Place::User { file, names } = &pattern.place else { continue };
+            let wanted = user::Wanted {
+                file,
+                pattern: &pattern.text,
+                is_wanted: &|name| names.contain(name),
+                pid: request.pid,
+            };
+            let found = user::find(&wanted)?;
+            self.add_file(&found, skip, request.pid)?;
+            self.files.push(found);
+        }
+        let number = self.targets.len() - first;
+        if number > plan::SLOW && !request.yes {
+            return Err(plan::too_many(number).into());
+        }
+        if number > 0 {
+            let functions = (first..self.targets.len()).collect();
+            self.groups.push(Group { functions, ways: vec![(Mechanism::Uprobe, Reason::OnlyWay)] });
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, found: &user::Target, skip: &[Names], pid: Option<u32>) -> Result<()> {
+        let module = Some(found.path.display().to_string());
+        let path = CString::new(found.attach_path().into_os_string().into_vec())?;
+        let left_out = |name: &str, reason| Skipped { name: name.into(), module: module.clone(), reason };
+        for (name, why) in &found.skipped {
+            self.skipped.push(left_out(name, SkipReason::Unfit(why.as_str().into())));
+        }
+        for function in &found.functions {
+            let Some(name) = function.names.first() else { continue };
+            if skip.iter().any(|names| function.names.iter().any(|name| names.contain(name))) {
+                self.skipped.push(left_out(name, SkipReason::Asked));
+                continue;
+            }
+            let place = Place::User { file: path.clone(), offset: function.offset, pid };
+            self.add(Function { name: name.clone(), module: module.clone(), address: None }, place);
+        }
+        Ok(())
+    }
+
     fn add_events(&mut self, patterns: &[Pattern], skip: &[Names], sides: Sides) -> Result<()> {
         let event = |pattern: &&Pattern| matches!(pattern.place, pattern::Place::Tracepoint { .. });
         if let (Sides::Both, Some(pattern)) = (sides, patterns.iter().find(event)) {
@@ -224,6 +262,14 @@ impl Targets {
             return false;
         }
         self.groups.iter().flat_map(|group| &group.ways).any(|(mechanism, _)| *mechanism == wanted)
+    }
+
+    /// So many kprobes may go into one event; 0 where they are attached alone.
+    pub fn wants_by_address(&self) -> usize {
+        let kprobe = |(mechanism, _): &(Mechanism, Reason)| *mechanism == Mechanism::Kprobe;
+        let groups = self.groups.iter().filter(|group| group.ways.iter().any(kprobe));
+        let number = groups.map(|group| group.functions.len()).max().unwrap_or(0);
+        if number > attach::ONE_BY_ONE { number } else { 0 }
     }
 
     /// What would be attached, without attaching it: the first way of each group.
@@ -383,11 +429,6 @@ fn words(error: &io::Error) -> String {
 fn no_function(pattern: &str) -> Failure {
     Failure::new(Code::BadPattern, format!("{pattern}: a tracepoint has no duration"))
         .hint("hostdiag funccount counts tracepoints; durations are of functions")
-}
-
-fn no_module(name: &str) -> Failure {
-    Failure::new(Code::BadPattern, format!("no module {name:?} is loaded"))
-        .hint("functions of programs and libraries cannot be traced yet; of a module once it is loaded")
 }
 
 /// Everything that matched is left out.

@@ -101,7 +101,7 @@ pub struct Function {
 pub struct Skipped {
     /// Its name.
     pub name: String,
-    /// The kernel module that has it; absent: the kernel itself.
+    /// The kernel module or the program or library that has it; absent: the kernel itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
     /// Why not.
@@ -123,6 +123,8 @@ pub enum SkipReason {
     NoAddress,
     /// Not in BTF, and fentry was asked for.
     NotInBtf,
+    /// No code of the program or library that can be probed, in these words.
+    Unfit(String),
     /// The kernel refused it with these words.
     Refused(String),
 }
