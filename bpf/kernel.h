@@ -19,12 +19,13 @@ typedef __u32 __wsum;
 
 #define NULL ((void *)0)
 
-// include/uapi/linux/bpf.h: types of maps and their flags.
+// include/uapi/linux/bpf.h: types of maps and flags.
 enum {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_CGROUP_ARRAY = 8,
+	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_RINGBUF = 27, // Linux 5.8
 	BPF_F_MMAPABLE = 1 << 10,
 };
@@ -35,9 +36,10 @@ enum {
 	BPF_F_USER_STACK = 1 << 8,
 };
 
-// arch/x86/include/asm/ptrace.h; the same on every kernel, so not relocated.
+// arch/x86/include/uapi/asm/ptrace.h: the kernel keeps this as it is.
 struct pt_regs {
-	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip;
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	__u64 orig_ax, ip, cs, flags, sp, ss;
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

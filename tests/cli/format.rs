@@ -7,7 +7,7 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
-use crate::format_trace::{Asked, Attach, Frame, Skipped, Stack, Stacks};
+use crate::format_trace::{Asked, Attach, Frame, Latency, Skipped, Stack, Stacks, Storage};
 use crate::root;
 
 #[derive(Deserialize)]
@@ -47,6 +47,7 @@ pub(crate) enum Line {
         asked: Asked,
         attach: Vec<Attach>,
         skipped: Option<Vec<Skipped>>,
+        storage: Option<Storage>,
     },
     Stacks {
         frames: Vec<Frame>,
@@ -57,6 +58,7 @@ pub(crate) enum Line {
         end_ms: u64,
         counts: Option<Vec<(u32, u64)>>,
         stacks: Option<Stacks>,
+        latency: Option<Vec<Latency>>,
     },
     Accounting {
         ended: String,

@@ -13,6 +13,7 @@ pub(crate) struct Asked {
     rate: Option<bool>,
     stacks: Option<AskedStacks>,
     top: Option<u32>,
+    timing: Option<Timing>,
     utc_offset_s: Option<i32>,
     filter: Option<Filter>,
 }
@@ -109,4 +110,51 @@ pub(crate) struct Skipped {
     name: String,
     module: Option<String>,
     reason: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Timing {
+    unit: Option<String>,
+    each_function: Option<bool>,
+    by: Option<String>,
+    compat_bcc: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storage {
+    shards: u32,
+    histograms: u32,
+    sub_bits: u8,
+    bytes: u64,
+    max_active: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Latency {
+    function: Option<u32>,
+    group: Option<Group>,
+    histogram: Histogram,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Group {
+    Cpu(u32),
+    Comm(String),
+    Pid(u32),
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Histogram {
+    sub_bits: u8,
+    count: u64,
+    sum: u64,
+    min: Option<u64>,
+    max: Option<u64>,
+    slots: Vec<(u64, u64)>,
 }

@@ -2,8 +2,9 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use hostdiag_model::trace::{Payload, Trace};
-use hostdiag_model::{Data, Recording};
+use hostdiag_model::histogram::Resolution;
+use hostdiag_model::trace::{Accounting, Latency, Payload, Trace};
+use hostdiag_model::{Data, Histogram, Recording};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -109,6 +110,38 @@ impl Traced {
             counts
         });
         counts.filter(|(index, _)| indexes.contains(index)).map(|(_, count)| count).sum()
+    }
+
+    /// How long calls took, in all windows: of this function alone, or of all.
+    #[track_caller]
+    pub(crate) fn latency(&self, function: Option<&str>) -> Histogram {
+        let mut sum = Histogram::new(Resolution::FINEST);
+        let functions: Vec<&str> = self.trace().head.functions().map(|found| found.name.as_str()).collect();
+        for latency in self.latencies() {
+            let name = latency.function.map(|index| functions[index as usize]);
+            if function.is_none() || name == function {
+                sum.merge(&latency.histogram);
+            }
+        }
+        sum
+    }
+
+    /// All histograms, in all windows.
+    #[track_caller]
+    pub(crate) fn latencies(&self) -> Vec<Latency> {
+        let windows = self.trace().windows.iter();
+        windows
+            .flat_map(|window| match &window.payload {
+                Payload::Latency(list) => list.clone(),
+                Payload::Counts(_) | Payload::Stacks(_) => panic!("no durations"),
+            })
+            .collect()
+    }
+
+    /// What was counted and lost.
+    #[track_caller]
+    pub(crate) fn accounting(&self) -> &Accounting {
+        self.trace().accounting.as_ref().unwrap_or_else(|| panic!("cut off: {}", self.said))
     }
 
     /// What it attached with.

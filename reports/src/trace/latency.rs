@@ -9,6 +9,10 @@ use super::log2::{label, log2};
 use super::{Layout, head};
 use crate::page::{Ink, Page, Style};
 
+mod window;
+
+pub(super) use window::{block, detaching, tracing};
+
 /// How it is to look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Form {
@@ -32,6 +36,8 @@ pub enum Key<'a> {
     Comm(&'a str),
     /// A process.
     Pid(u32),
+    /// All that had no histogram of their own.
+    Other,
 }
 
 /// A histogram and what it is of.
@@ -104,6 +110,7 @@ fn own_key(key: &Key<'_>) -> String {
         Key::Cpu(cpu) => format!("cpu {cpu}"),
         Key::Comm(comm) => format!("comm {}", one_line(comm)),
         Key::Pid(pid) => format!("pid {pid}"),
+        Key::Other => "all others together".into(),
     }
 }
 
@@ -149,6 +156,7 @@ fn bcc_keys(keys: &[Key<'_>]) -> String {
         Key::Cpu(cpu) => format!("CPU = {cpu}"),
         Key::Comm(comm) => format!("Comm = {}", one_line(comm)),
         Key::Pid(pid) => format!("PID = {pid}"),
+        Key::Other => "(other)".into(),
     };
     match keys {
         [function @ Key::Function(_), Key::Pid(pid)] => format!("{} [{pid}]", name(function)),

@@ -1,7 +1,7 @@
 //! Results of the tracing tools as text.
 
 use hostdiag_model::time::TimeOfDay;
-use hostdiag_model::trace::{Payload, Trace, Window};
+use hostdiag_model::trace::{Head, Payload, Trace, Window};
 use hostdiag_model::{Recording, harmless::harmless};
 
 use crate::page::Page;
@@ -39,7 +39,18 @@ pub fn head(page: &mut Page, layout: Layout, time: Option<TimeOfDay>) {
 /// All blocks of a recording, as they were printed while it was made.
 pub fn text(recording: &Recording, trace: &Trace) -> String {
     let blocks = trace.windows.by_interval(trace.head.asked.interval_ms);
-    blocks.iter().map(|window| block(recording.started_ms, trace, window)).collect()
+    let blocks = blocks.iter().map(|window| block(recording.started_ms, trace, window));
+    before(&trace.head).into_iter().chain(blocks).chain(after(&trace.head)).collect()
+}
+
+/// What stands above all blocks: bcc has a line there.
+pub fn before(head: &Head) -> Option<String> {
+    latency::tracing(head)
+}
+
+/// What stands below them.
+pub fn after(head: &Head) -> Option<String> {
+    latency::detaching(head).map(String::from)
 }
 
 /// One block: what was counted in this stretch of time of a run that began so
@@ -53,6 +64,7 @@ pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
             let time = time.map_or(String::new(), |time| format!("{time:8}\n"));
             format!("\n{time}{}", counts::table(&trace.head, counts, window.length_ms()))
         }
+        Payload::Latency(list) => latency::block(&trace.head, list, time),
         Payload::Stacks(counts) => {
             let (stacks, form) = (stacks::Stacks { table: &trace.stacks, counts }, stacks::Form::of(asked));
             match asked.stacks.folded {
@@ -78,7 +90,7 @@ fn name(function: &hostdiag_model::trace::Function) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostdiag_model::trace::{Asked, Attach, Function, Head, Mechanism, Reason};
+    use hostdiag_model::trace::{Asked, Attach, Function, Mechanism, Reason};
 
     use super::*;
 
@@ -88,7 +100,7 @@ mod tests {
         let attach = vec![Attach { mechanism: Mechanism::Fentry, reason: Reason::Few, functions }];
         let asked =
             Asked { interval_ms: Some(1000), timestamp: true, utc_offset_s: 3600, ..Asked::default() };
-        Trace { head: Head { asked, attach, skipped: Vec::new() }, ..Trace::default() }
+        Trace { head: Head { asked, attach, ..Head::default() }, ..Trace::default() }
     }
 
     fn window(start_ms: u64, counts: &[(u32, u64)]) -> Window {

@@ -1,8 +1,11 @@
 //! What stands beside the result of a tracing tool: what is traced and how, what
 //! was lost, what it cost.
 
-use hostdiag_model::trace::{Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace};
+use hostdiag_model::trace::{
+    Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace, Window,
+};
 
+use crate::offload::words::shell;
 use crate::page::count;
 
 /// `Tracing 1 function for "mod_timer" (fentry: in BTF, unique)... Hit Ctrl-C to end.`
@@ -28,6 +31,26 @@ pub fn tracing(head: &Head) -> String {
         patterns.join(", "),
         ways.join("; ")
     )
+}
+
+/// `  12 s   10260 calls   855/s`, while it goes on: all so far, and the rate of
+/// the last window.
+pub fn live(trace: &Trace, last: &Window) -> String {
+    let all = trace.windows.iter().fold(0_u64, |sum, window| sum.saturating_add(window.payload.events()));
+    let rate = last.payload.events().saturating_mul(1000) / last.length_ms().max(1);
+    format!("  {} s   {}   {rate}/s", last.end_ms / 1000, count(all as usize, "call"))
+}
+
+/// What to do next: look where the calls come from, keep the recording unless it
+/// is. Nothing beside the layout of another tool.
+pub fn next(head: &Head, kept: bool) -> Option<String> {
+    let timing = head.asked.timing.filter(|timing| !timing.compat_bcc)?;
+    let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| shell(pattern)).collect();
+    let name = head.functions().next().map_or("trace", |function| &function.name);
+    let keep = format!("     Keep   --output {}", shell(&format!("{name}.hd")));
+    let each = if timing.each_function || head.functions().count() < 2 { "" } else { "     Each   -F" };
+    let keep = if kept { "" } else { &keep };
+    Some(format!("Next   hostdiag stackcount {}{each}{keep}", patterns.join(" ")))
 }
 
 /// Why a mechanism was chosen, behind its name.
@@ -70,26 +93,38 @@ pub fn notes(trace: &Trace) -> Vec<String> {
         }
     };
     let losses = accounting.losses().map(|(name, number)| lost(name, number));
-    let in_flight = accounting.in_flight.filter(|number| *number > 0);
-    let in_flight =
-        in_flight.map(|number| format!("{} still in flight, not counted", count(number as usize, "call")));
+    let in_flight = in_flight(&trace.head, accounting);
     let deep = accounting.stack_cut.filter(|number| *number > 0);
     let deep = deep
         .map(|number| format!("{} had a stack deeper than what is walked", count(number as usize, "call")));
-    ended
-        .into_iter()
-        .chain(losses)
-        .chain(in_flight)
-        .chain(deep)
-        .chain(uncounted(&trace.head, accounting))
-        .collect()
+    let notes = ended.into_iter().chain(losses).chain(in_flight).chain(deep);
+    notes.chain(uncounted(&trace.head, accounting)).chain(unbalanced(accounting)).collect()
+}
+
+/// Kprobes see no more returns at a time than they have room for, and any program
+/// can be left out at a return: such a call looks like one that has not returned.
+fn in_flight(head: &Head, accounting: &Accounting) -> Option<String> {
+    let number = accounting.in_flight.filter(|number| *number > 0)?;
+    let kprobes = head.attach.iter().any(|attach| attach.mechanism != Mechanism::Fentry);
+    let unsure = kprobes || accounting.recursion_missed != Some(0);
+    let or = if unsure { ", or their returns were missed" } else { "" };
+    Some(format!("{} still in flight, not counted{or}", count(number as usize, "call")))
+}
+
+/// Every call that began has one fate; if not, we are wrong.
+fn unbalanced(accounting: &Accounting) -> Option<String> {
+    let balance = accounting.balance().filter(|balance| balance.entries != balance.accounted)?;
+    Some(format!(
+        "the accounting is wrong: {} calls began, the fate of {} is known; please report this",
+        balance.entries, balance.accounted
+    ))
 }
 
 fn lost(name: &str, number: u64) -> String {
     let what = match name {
         "start_lost" => "not timed: the table of starts was full",
         "return_missed" => "not timed: the return was not seen",
-        "recursion_missed" => "not counted: a BPF program was running on that CPU already",
+        "recursion_missed" => "not counted: a BPF program was at work, or preempted, on that CPU",
         "link_missed" => "not counted: the probe was busy",
         "stack_lost" => "without a stack: there was no room to keep it (--max-stacks)",
         other => other,
@@ -118,13 +153,13 @@ pub fn cost(overhead: &Overhead) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostdiag_model::trace::{Asked, Attach, Function};
+    use hostdiag_model::trace::{Asked, Attach, Function, Timing};
 
     use super::*;
 
     fn head(mechanism: Mechanism, reason: Reason) -> Head {
         let attach = vec![Attach { mechanism, reason, functions: vec![Function::default()] }];
-        Head { asked: Asked { patterns: vec!["f".into()], ..Asked::default() }, attach, skipped: Vec::new() }
+        Head { asked: Asked { patterns: vec!["f".into()], ..Asked::default() }, attach, ..Head::default() }
     }
 
     fn trace(mechanism: Mechanism, accounting: Accounting) -> Trace {
@@ -169,13 +204,44 @@ mod tests {
             notes(&trace(Mechanism::KprobeMulti, accounting)),
             [
                 "ended early: what was traced has ended",
-                "lost: 1 call not counted: a BPF program was running on that CPU already",
+                "lost: 1 call not counted: a BPF program was at work, or preempted, on that CPU",
                 "lost: 2 calls not counted: the probe was busy",
                 "lost: 4 calls without a stack: there was no room to keep it (--max-stacks)",
-                "3 calls still in flight, not counted",
+                "3 calls still in flight, not counted, or their returns were missed",
                 "5 calls had a stack deeper than what is walked"
             ]
         );
+    }
+
+    #[test]
+    fn the_next_step_can_be_typed() {
+        let mut head = head(Mechanism::Fentry, Reason::Few);
+        assert_eq!(next(&head, false), None);
+        head.asked =
+            Asked { patterns: vec!["vfs_*".into()], timing: Some(Timing::default()), ..Asked::default() };
+        head.attach[0].functions = vec![Function { name: "vfs_read".into(), ..Function::default() }; 2];
+        let line = "Next   hostdiag stackcount 'vfs_*'     Each   -F     Keep   --output vfs_read.hd";
+        assert_eq!(next(&head, false).as_deref(), Some(line));
+        head.asked.timing = Some(Timing { each_function: true, ..Timing::default() });
+        assert_eq!(next(&head, true).as_deref(), Some("Next   hostdiag stackcount 'vfs_*'"));
+    }
+
+    #[test]
+    fn every_call_has_its_fate() {
+        let whole = |returns| Accounting {
+            entries: Some(10),
+            returns: Some(returns),
+            start_lost: Some(0),
+            return_missed: Some(0),
+            in_flight: Some(1),
+            recursion_missed: Some(0),
+            ..Accounting::default()
+        };
+        let notes = |accounting| notes(&trace(Mechanism::Fentry, accounting));
+        assert_eq!(notes(whole(9)), ["1 call still in flight, not counted"]);
+        let wrong = "the accounting is wrong: 10 calls began, the fate of 9 is known; please report this";
+        assert_eq!(notes(whole(8))[1..], [wrong]);
+        assert_eq!(notes(Accounting { start_lost: None, ..whole(8) }).len(), 1);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod fix_undone;
 mod funccount;
 #[path = "../../live/funccount.rs"]
 mod funccount_live;
+mod funclatency;
 #[path = "../../live/journal.rs"]
 mod journal;
 mod killed;

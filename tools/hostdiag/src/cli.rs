@@ -33,6 +33,7 @@ pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2
 pub enum Command {
     Offload(Box<cmd::offload::Args>),
     Funccount(Box<cmd::funccount::Args>),
+    Funclatency(Box<cmd::funclatency::Args>),
     Stackcount(Box<cmd::stackcount::Args>),
     Report(cmd::report::Args),
     Doctor(cmd::doctor::Args),
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> Result<Status> {
         None => cmd::symptoms::run(),
         Some(Command::Offload(args)) => cmd::offload::run(&args, look),
         Some(Command::Funccount(args)) => cmd::funccount::run(&args, look),
+        Some(Command::Funclatency(args)) => cmd::funclatency::run(&args, look),
         Some(Command::Stackcount(args)) => cmd::stackcount::run(&args, look),
         Some(Command::Report(args)) => cmd::report::run(&args, look),
         Some(Command::Doctor(args)) => cmd::doctor::run(&args, look),

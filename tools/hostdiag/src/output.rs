@@ -81,6 +81,15 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", hostdiag_report::page::harmless(text));
 }
 
+/// What goes on now: a line on a terminal that the next one takes the place of;
+/// an empty one removes it.
+pub fn live(text: &str) {
+    let mut terminal = io::stderr();
+    if terminal.is_terminal() {
+        let _ = write!(terminal, "\r\x1b[K{}", hostdiag_report::page::harmless(text));
+    }
+}
+
 /// A warning, which is no result, to stderr.
 pub fn warn(text: &str) {
     // Nobody is left to tell when stderr is closed.

@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod events;
 pub mod filter;
 pub mod funccount;
+pub mod funclatency;
 pub mod kprobe_event;
 pub mod pattern;
 pub mod plan;

@@ -73,6 +73,8 @@ pub enum Copied {
     /// Attached to the entry of one function of the kernel, by its id in the
     /// kernel's BTF.
     Fentry(u32),
+    /// Attached to its return likewise.
+    Fexit(u32),
     /// Attached to a kprobe or uprobe.
     Kprobe,
     /// Attached to a tracepoint.
@@ -94,12 +96,14 @@ pub fn load_program(
         attempts: 5,
         ..Default::default()
     };
+    let mut traced = |function, when| {
+        options.expected_attach_type = when;
+        options.attach_btf_id = function;
+        libbpf_sys::BPF_PROG_TYPE_TRACING
+    };
     let kind = match copied {
-        Copied::Fentry(function) => {
-            options.expected_attach_type = libbpf_sys::BPF_TRACE_FENTRY;
-            options.attach_btf_id = function;
-            libbpf_sys::BPF_PROG_TYPE_TRACING
-        }
+        Copied::Fentry(function) => traced(function, libbpf_sys::BPF_TRACE_FENTRY),
+        Copied::Fexit(function) => traced(function, libbpf_sys::BPF_TRACE_FEXIT),
         Copied::Kprobe => libbpf_sys::BPF_PROG_TYPE_KPROBE,
         Copied::Tracepoint => libbpf_sys::BPF_PROG_TYPE_TRACEPOINT,
     };
@@ -112,7 +116,7 @@ pub fn load_program(
     owned(result)
 }
 
-/// Attaches a program that was loaded for one function (`Copied::Fentry`).
+/// Attaches a program that was loaded for one function (`Copied::Fentry`, `Fexit`).
 ///
 /// # Errors
 /// `EBUSY` where something else has the function's entry, `E2BIG` behind 38 others.
@@ -122,6 +126,17 @@ pub fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     owned(result)
 }
 
+/// When a program of many functions runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Many {
+    /// At their entries.
+    Entry,
+    /// At their returns.
+    Return,
+    /// At both, as a session: Linux 6.10, and a program loaded for it.
+    Session,
+}
+
 /// Attaches a kprobe.multi program to all these functions, each with its cookie.
 ///
 /// # Errors
@@ -129,6 +144,7 @@ pub fn attach_tracing(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 /// cannot be had, and none is attached.
 pub fn attach_kprobe_multi(
     program: BorrowedFd<'_>,
+    when: Many,
     addresses: &[u64],
     cookies: &[u64],
 ) -> io::Result<OwnedFd> {
@@ -139,6 +155,7 @@ pub fn attach_kprobe_multi(
         cnt: u32::try_from(addresses.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
         addrs: addresses.as_ptr(),
         cookies: cookies.as_ptr(),
+        flags: if when == Many::Return { libbpf_sys::BPF_F_KPROBE_MULTI_RETURN } else { 0 },
         ..Default::default()
     };
     let mut options = libbpf_sys::bpf_link_create_opts {
@@ -147,15 +164,12 @@ pub fn attach_kprobe_multi(
     };
     // Not as a literal: libbpf wants the rest of the union to be 0.
     options.__bindgen_anon_1.kprobe_multi = functions;
-    // SAFETY: the kernel reads `cnt` addresses and as many cookies.
-    let result = unsafe {
-        libbpf_sys::bpf_link_create(
-            program.as_raw_fd(),
-            0,
-            libbpf_sys::BPF_TRACE_KPROBE_MULTI,
-            &raw const options,
-        )
+    let kind = match when {
+        Many::Session => libbpf_sys::BPF_TRACE_KPROBE_SESSION,
+        Many::Entry | Many::Return => libbpf_sys::BPF_TRACE_KPROBE_MULTI,
     };
+    // SAFETY: the kernel reads `cnt` addresses and as many cookies.
+    let result = unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), 0, kind, &raw const options) };
     owned(result)
 }
 
@@ -199,14 +213,17 @@ pub enum Place<'a> {
     Tracepoint(u64),
 }
 
-/// Opens a perf event for a program to be attached to.
+/// Opens a perf event for a program to be attached to. `at_return`: of a probe, when
+/// its function returns.
 ///
 /// # Errors
 /// `EINVAL` and `EILSEQ` where the kernel allows no probe, `EPERM` without
 /// privilege, `ENOENT` where the PMU is not there.
-pub fn open_event(place: Place<'_>) -> io::Result<OwnedFd> {
+pub fn open_event(place: Place<'_>, at_return: bool) -> io::Result<OwnedFd> {
     const TRACEPOINT: u32 = 2;
     let mut event = PerfEvent { size: size_of::<PerfEvent>() as u32, ..PerfEvent::default() };
+    // /sys/bus/event_source/devices/{kprobe,uprobe}/format/retprobe.
+    event.config = at_return.into();
     match place {
         Place::Kprobe { pmu, address } => (event.kind, event.config2) = (pmu, address),
         Place::Uprobe { pmu, path, offset, .. } => {

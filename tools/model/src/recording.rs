@@ -24,6 +24,8 @@
 //! {"type":"trace","asked":{"patterns":["mod_timer"]},"attach":[{"mechanism":"fentry","reason":"few",
 //!  "functions":[{"name":"mod_timer"}]}]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"counts":[[0,855]]}
+//! {"type":"window","start_ms":0,"end_ms":1000,"latency":[{"function":0,"group":{"pid":7},
+//!  "histogram":{"sub_bits":4,"count":3,"sum":130,"min":10,"max":64,"slots":[[10,1],[56,1],[64,1]]}}]}
 //! {"type":"stacks","frames":[…],"stacks":[…]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"stacks":{"counts":[…]}}
 //! {"type":"accounting","ended":"signal","entries":855,"recursion_missed":0}

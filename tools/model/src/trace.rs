@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::stacks::StackTable;
 
 mod attach;
+pub mod latency;
 mod window;
 
 pub use attach::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
+pub use latency::{By, Group, Latency, Storage, Timing};
 pub use window::{MAX_WINDOWS, Payload, Window, Windows};
 
 /// Everything of one run of a tracing tool.
@@ -42,6 +44,9 @@ pub struct Head {
     /// What matched and was not attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// What durations were counted in; only `funclatency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
 }
 
 impl Head {
@@ -71,6 +76,9 @@ pub struct Asked {
     /// Only so many rows, the largest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top: Option<u32>,
+    /// What is to be shown of durations; only `funclatency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<Timing>,
     /// The host's time zone when the run began, seconds east of UTC.
     #[serde(default, skip_serializing_if = "is_default")]
     pub utc_offset_s: i32,
@@ -173,6 +181,24 @@ impl Accounting {
         ]
         .into_iter()
         .filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))
+    }
+}
+
+/// Of calls that began, those whose fate is known: each of them has just one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Calls that were counted when they began.
+    pub entries: u64,
+    /// Those that returned, were lost, or had not returned at the end.
+    pub accounted: u64,
+}
+
+impl Accounting {
+    /// Absent where one of the terms is not counted.
+    pub fn balance(&self) -> Option<Balance> {
+        let ends = [self.returns?, self.start_lost?, self.return_missed?, self.in_flight?];
+        let accounted = ends.into_iter().fold(0, u64::saturating_add);
+        Some(Balance { entries: self.entries?, accounted })
     }
 }
 

@@ -53,6 +53,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         asked,
         attach: counting.done.attach.clone(),
         skipped: std::mem::take(&mut counting.done.skipped),
+        storage: None,
     };
     if args.debug {
         output::say(&hostdiag_report::trace::list::text(&head, look.style()));

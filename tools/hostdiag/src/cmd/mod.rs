@@ -4,6 +4,7 @@ pub mod completions;
 pub mod doctor;
 pub mod explain;
 pub mod funccount;
+pub mod funclatency;
 pub mod man;
 pub mod offload;
 pub mod report;

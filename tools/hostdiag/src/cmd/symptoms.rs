@@ -10,6 +10,7 @@ hostdiag finds out why a Linux host got slower after an OS or kernel change.
 
   network slow, system CPU went up    hostdiag offload
   how often is a function called      hostdiag funccount FUNCTION
+  how long does a function take       hostdiag funclatency FUNCTION
   from where is it called             hostdiag stackcount FUNCTION
   what can this host measure          hostdiag doctor
   what does that word mean            hostdiag explain TOPIC

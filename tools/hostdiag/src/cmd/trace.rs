@@ -17,7 +17,7 @@ use crate::offload::from;
 use crate::output::{self, Look};
 use crate::probe::attach::Attached;
 use crate::probe::filter;
-use crate::probe::plan::Way;
+use crate::probe::plan::{Sides, Way};
 use crate::probe::process::{self, Watch};
 use crate::probe::run::{self, Cost, Schedule, Tool};
 use crate::probe::targets::{Request, Targets};
@@ -118,6 +118,7 @@ impl TraceArgs {
             regex: self.regexp,
             skip: self.skip.clone(),
             way: self.attach,
+            sides: Sides::Entry,
             // A list attaches nothing, so it takes no time.
             yes: self.yes || self.list,
             pid: match self.pid.as_slice() {
@@ -176,6 +177,7 @@ impl<'a> Session<'a> {
             timestamp: self.args.timestamp,
             rate,
             top: self.args.top,
+            timing: None,
             utc_offset_s: sys::utc_offset(i64::try_from(self.recording.started_ms / 1000).unwrap_or(0)),
             filter: filter.clone(),
             ..Asked::default()
@@ -184,7 +186,8 @@ impl<'a> Session<'a> {
 
     /// `--list`: shows what would be attached.
     pub fn list(mut self, targets: &Targets, asked: Asked, look: Look) -> Result<Status> {
-        let head = Head { asked, attach: targets.planned(), skipped: targets.skipped.clone() };
+        let skipped = targets.skipped.clone();
+        let head = Head { asked, attach: targets.planned(), skipped, storage: None };
         if self.args.format == Format::Json {
             *self.trace()? = Trace { head, ..Trace::default() };
             self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);
@@ -200,14 +203,17 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The result cannot be printed or kept.
     pub fn run(mut self, head: Head, (stop, watch): (&Stop, &Watch), tool: &mut dyn Tool) -> Result<Status> {
-        let tracing = words::tracing(&head);
+        let (tracing, compat) = (words::tracing(&head), render::before(&head));
         *self.trace()? = Trace { head, ..Trace::default() };
         let cost = Cost::new(self.args.max_overhead.saturating_mul(10_000).into(), self.args.bpf_stats);
         (self.recording.started_ms, self.clock) = (from::now_ms(), Instant::now());
         let schedule = self.args.schedule(stop, watch);
         tool.gate(true);
         // Only now: who reads this may rely on every call being counted.
-        output::say(&tracing);
+        match compat.filter(|_| self.args.format == Format::Text) {
+            Some(text) => output::write(|out| out.write_all(text.as_bytes()))?,
+            None => output::say(&tracing),
+        }
         let finished = run::run(tool, schedule, cost, &mut |window, stacks| self.window(window, stacks))?;
         let trace = self.trace()?;
         (trace.accounting, trace.overhead) = (Some(finished.accounting), finished.overhead);
@@ -228,16 +234,24 @@ impl<'a> Session<'a> {
         let interval = self.args.interval.map(|interval| interval.as_millis() as u64);
         let ends = interval.is_some_and(|interval| window.ends_interval(interval));
         self.trace()?.windows.push(window.clone());
+        let live = words::live(self.trace()?, &window);
         match &mut self.open {
             Some(open) => open.merge(window),
             None => self.open = Some(window),
         }
-        if ends { self.print_open() } else { Ok(()) }
+        if ends {
+            return self.print_open();
+        }
+        if self.args.format == Format::Text && interval.is_none() {
+            output::live(&live);
+        }
+        Ok(())
     }
 
     fn print_open(&mut self) -> Result<()> {
         let Some(window) = self.open.take() else { return Ok(()) };
         if self.args.format == Format::Text {
+            output::live("");
             let started_ms = self.recording.started_ms;
             let text = render::block(started_ms, self.trace()?, &window);
             output::write(|out| out.write_all(text.as_bytes()))?;
@@ -249,10 +263,14 @@ impl<'a> Session<'a> {
         self.print_open()?;
         if self.args.format == Format::Json {
             output::write(|out| self.recording.write(out))?;
+        } else if let Some(text) = render::after(&self.trace()?.head) {
+            output::write(|out| out.write_all(text.as_bytes()))?;
         }
+        let kept = self.args.output.is_some() || self.args.format == Format::Json;
         let trace = self.trace()?;
         let cost = trace.overhead.as_ref().map(words::cost);
-        for note in words::notes(trace).into_iter().chain(cost) {
+        let next = words::next(&trace.head, kept);
+        for note in words::notes(trace).into_iter().chain(cost).chain(next) {
             output::say(&note);
         }
         if let Some(path) = &self.args.output {

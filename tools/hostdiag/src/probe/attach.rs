@@ -17,7 +17,7 @@ use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::kprobe_event::KprobeEvent;
-use crate::sys::{self, Copied};
+use crate::sys::{self, Copied, Many};
 
 /// In the place of a function's index, bpf/slot.bpf.h.
 const SLOT: u64 = 0x5107_c0de_0be1_1a57;
@@ -63,12 +63,35 @@ pub enum Place {
 
 /// The programs of a tool, loaded by libbpf.
 pub struct Programs<'a> {
-    /// That of one place, as libbpf has relocated it.
-    pub one: &'a [bpf_insn],
-    /// That of many functions.
-    pub many: Option<BorrowedFd<'a>>,
-    /// That of many kprobes in one event, and its map from address to slot.
+    /// Those of one function through a trampoline, as libbpf has relocated them.
+    pub traced: Sides<&'a [bpf_insn]>,
+    /// Those of one place of any other kind likewise.
+    pub probed: Sides<&'a [bpf_insn]>,
+    /// Those of many functions.
+    pub many: Option<Sides<BorrowedFd<'a>>>,
+    /// That of many functions which runs at their entries and their returns.
+    pub session: Option<BorrowedFd<'a>>,
+    /// That of the entries of many kprobes in one event, and its map from address to
+    /// slot.
     pub by_address: Option<(BorrowedFd<'a>, MapHandle)>,
+}
+
+/// A program at the entry, and one at the return of a tool that looks at both.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides<T> {
+    /// At the entry.
+    pub entry: T,
+    /// At the return.
+    pub exit: Option<T>,
+}
+
+impl<'a> Programs<'a> {
+    /// Those of a tool that looks at entries, all in the same way.
+    pub fn entries(one: &'a [bpf_insn], many: Option<BorrowedFd<'a>>) -> Self {
+        let one = Sides { entry: one, exit: None };
+        let many = many.map(|entry| Sides { entry, exit: None });
+        Self { traced: one, probed: one, many, session: None, by_address: None }
+    }
 }
 
 /// What is attached: detached when it is dropped.
@@ -108,7 +131,7 @@ pub fn attach(
     let count = targets.len();
     allow_files(count as u64 * 3 + 256);
     let (attached, mut refused) = match mechanism {
-        Mechanism::KprobeMulti => many(programs, targets)?,
+        Mechanism::KprobeMulti | Mechanism::KprobeSession => many(programs, mechanism, targets)?,
         Mechanism::Kprobe if count > ONE_BY_ONE => match as_event(programs, &targets) {
             Ok(done) => done,
             // One that cannot be armed keeps the others from it.
@@ -178,7 +201,7 @@ impl Attached {
         self.programs.iter().map(AsFd::as_fd)
     }
 
-    /// Programs of many places that are attached: `many`, `by_address`.
+    /// Programs of many places that are attached: `many`, `session`, `by_address`.
     pub fn whole(&self) -> &[&'static str] {
         &self.whole
     }
@@ -240,12 +263,27 @@ fn allow_files(wanted: u64) {
 }
 
 /// All functions at once.
-fn many(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, Vec<Refused>)> {
-    let program = programs.many.ok_or(io::ErrorKind::Unsupported)?;
-    let (links, refused) = halving(targets, |part| attach_list(program, part))?;
+fn many(
+    programs: &Programs<'_>,
+    mechanism: Mechanism,
+    targets: Vec<Target>,
+) -> io::Result<(Attached, Vec<Refused>)> {
+    let attach = |targets: &[Target]| match (mechanism, &programs.many, programs.session) {
+        (Mechanism::KprobeMulti, Some(many), _) => {
+            // Exits come before entries: no call begins whose end nobody sees.
+            let exit = many.exit.map(|exit| attach_list(exit, Many::Return, targets)).transpose()?;
+            let entry = attach_list(many.entry, Many::Entry, targets)?;
+            Ok([exit, Some(entry)].into_iter().flatten().collect::<Vec<_>>())
+        }
+        (Mechanism::KprobeSession, _, Some(session)) => {
+            Ok(vec![attach_list(session, Many::Session, targets)?])
+        }
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    };
+    let (links, refused) = halving(targets, attach)?;
     let mut attached = Attached::default();
-    attached.links = links;
-    attached.whole.push("many");
+    attached.links = links.into_iter().flatten().collect();
+    attached.whole.push(if mechanism == Mechanism::KprobeSession { "session" } else { "many" });
     Ok((attached, refused))
 }
 
@@ -273,17 +311,17 @@ fn halving<T>(
     Ok((attached, refused))
 }
 
-fn attach_list(program: BorrowedFd<'_>, targets: &[Target]) -> io::Result<OwnedFd> {
+fn attach_list(program: BorrowedFd<'_>, when: Many, targets: &[Target]) -> io::Result<OwnedFd> {
     let addresses: Vec<u64> = targets.iter().map(address).collect::<io::Result<_>>()?;
     let slots: Vec<u64> = targets.iter().map(|target| target.slot.into()).collect();
-    sys::attach_kprobe_multi(program, &addresses, &slots)
+    sys::attach_kprobe_multi(program, when, &addresses, &slots)
 }
 
 /// Whether the kernel has no such way at all, or lets us have none of it.
 fn is_general(error: &io::Error) -> bool {
     let errno = nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(0));
     use nix::errno::Errno::{ENOSYS, EOPNOTSUPP, EPERM};
-    matches!(errno, ENOSYS | EOPNOTSUPP | EPERM)
+    matches!(errno, ENOSYS | EOPNOTSUPP | EPERM) || error.kind() == io::ErrorKind::Unsupported
 }
 
 /// Many kprobes as one event.
@@ -298,7 +336,7 @@ fn as_event(programs: &Programs<'_>, targets: &[Target]) -> io::Result<(Attached
         }
     }
     let (probes, refused) = KprobeEvent::define(&addresses)?;
-    let event = sys::open_event(sys::Place::Tracepoint(probes.id()?))?;
+    let event = sys::open_event(sys::Place::Tracepoint(probes.id()?), false)?;
     let (link, event) = match sys::attach_event(*program, event.as_fd())? {
         Some(link) => (link, Some(event)),
         None => (event, None),
@@ -327,7 +365,8 @@ fn one_by_one(
         Mechanism::Uprobe => pmu("uprobe")?,
         _ => 0,
     };
-    let results = parallel(targets, |target| match one(programs.one, pmu, &target, mechanism) {
+    let sides = if mechanism == Mechanism::Fentry { programs.traced } else { programs.probed };
+    let results = parallel(targets, |target| match both(sides, pmu, &target, mechanism) {
         Ok(attached) => Ok(attached),
         Err(error) => Err((target, error)),
     });
@@ -347,12 +386,28 @@ fn pmu(name: &str) -> io::Result<u32> {
     text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
-    let program = copy_for(target.slot, program)?;
-    let load = |copied| sys::load_program(c"hostdiag_one", copied, &program);
+/// A program for each side. The exit first: no call begins whose end nobody sees.
+fn both(sides: Sides<&[bpf_insn]>, pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
+    let mut attached = Attached::default();
+    for (program, at_return) in [(sides.exit, true), (Some(sides.entry), false)] {
+        let Some(program) = program else { continue };
+        let program = copy_for(target.slot, program)?;
+        attached.extend(one(&program, (mechanism, pmu), target, at_return)?);
+    }
+    Ok(attached)
+}
+
+fn one(
+    program: &[bpf_insn],
+    (mechanism, pmu): (Mechanism, u32),
+    target: &Target,
+    at_return: bool,
+) -> io::Result<Attached> {
+    let load = |copied| sys::load_program(c"hostdiag_one", copied, program);
     let (copy, place) = match (&target.place, mechanism) {
         (Place::Function { btf: Some(function), .. }, Mechanism::Fentry) => {
-            let copy = load(Copied::Fentry(*function))?;
+            let kind = if at_return { Copied::Fexit } else { Copied::Fentry };
+            let copy = load(kind(*function))?;
             let link = sys::attach_tracing(copy.as_fd())?;
             return Ok(Attached::one(copy, link, None));
         }
@@ -366,7 +421,7 @@ fn one(program: &[bpf_insn], pmu: u32, target: &Target, mechanism: Mechanism) ->
         }
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };
-    let event = sys::open_event(place)?;
+    let event = sys::open_event(place, at_return)?;
     Ok(match sys::attach_event(copy.as_fd(), event.as_fd())? {
         Some(link) => Attached::one(copy, link, Some(event)),
         None => Attached::one(copy, event, None),

@@ -38,6 +38,27 @@ const DENIED: [&str; 22] = [
     "__ftrace_invalid_address___*",
 ];
 
+/// Functions that wait, for hours where there is nothing to do. As retsnoop has
+/// them (src/mass_attacher.c).
+const SLEEPING: [&str; 10] = [
+    "*_sys_select",
+    "*_sys_pselect6*",
+    "*_sys_epoll_wait",
+    "*_sys_epoll_pwait*",
+    "*_sys_poll*",
+    "*_sys_ppoll*",
+    "*_sys_nanosleep*",
+    "*_sys_clock_nanosleep*",
+    "*_sys_futex*",
+    "*_sys_wait*",
+];
+
+/// Whether a call can last that long: kernels whose trampolines do not stay for
+/// it crash when they are detached.
+pub fn may_sleep_long(name: &str) -> bool {
+    SLEEPING.iter().any(|sleeping| hostdiag_model::glob::matches(sleeping, name))
+}
+
 /// A function's name and its module; without one it is of the kernel itself.
 pub type Key = (String, Option<String>);
 

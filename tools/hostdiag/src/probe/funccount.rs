@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
-use hostdiag_model::trace::{Accounting, Filter, Payload};
+use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapHandle, OpenObject};
 
@@ -90,12 +90,13 @@ impl<'a> Counting<'a> {
         }
         let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
             .context("failed to map the counters")?;
-        let many = targets.wants_many().then(|| skel.progs.many.as_fd());
+        let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
         let by_address = match targets.wants_by_address() {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let done = targets.attach(&Programs { one: skel.progs.one.insns(), many, by_address })?;
+        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many) };
+        let done = targets.attach(&programs)?;
         let before = vec![0; done.slots.len()];
         Ok(Self { skel, counters, layout, before, done })
     }
@@ -113,7 +114,7 @@ fn load<'a>(
     layout: Layout,
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
     let mut open = FunccountSkelBuilder::default().open(storage)?;
-    open.progs.many.set_autoload(targets.wants_many());
+    open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     let by_address = targets.wants_by_address();
     open.progs.by_address.set_autoload(by_address > 0);
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);

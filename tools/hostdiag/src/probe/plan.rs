@@ -13,7 +13,9 @@ use crate::fail::{Code, Failure};
 /// the cost of an event is lower, that of attaching grows with the number.
 pub const FEW: usize = 8;
 /// So many where the kernel has no kprobe.multi.
-pub const FEW_WITHOUT_MULTI: usize = 16;
+const FEW_WITHOUT_MULTI: usize = 16;
+/// So many where returns matter too: kprobes see few of them at a time.
+const FEW_PAIRS_WITHOUT_MULTI: usize = 64;
 /// More functions than this are attached one by one only with `--yes`.
 pub const SLOW: usize = 500;
 
@@ -42,22 +44,47 @@ pub struct Group {
     pub ways: Vec<(Mechanism, Reason)>,
 }
 
-/// Groups for a tool that looks at entries alone. `fits` has one member a
-/// function: whether fentry can have it (in BTF, and the only one of its name).
-/// `multi`: the kernel has kprobe.multi, by `bpf_kprobe_multi_link` in its BTF.
+/// What of a call a tool looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sides {
+    /// Its entry.
+    #[default]
+    Entry,
+    /// Its entry and its return.
+    Both,
+}
+
+/// So many functions are attached by fentry where the kernel has no kprobe.multi.
+pub fn few_without_multi(sides: Sides) -> usize {
+    match sides {
+        Sides::Entry => FEW_WITHOUT_MULTI,
+        Sides::Both => FEW_PAIRS_WITHOUT_MULTI,
+    }
+}
+
+/// Groups for a tool. `fits` has one member a function: whether fentry can have
+/// it (in BTF, and the only one of its name). `mass`: what this kernel has to
+/// attach to many functions in one go, best first.
 ///
 /// # Errors
 /// `too-many-functions` where one by one would take long and `yes` is not given.
-pub fn entries(way: Way, multi: bool, fits: &[bool], yes: bool) -> Result<Vec<Group>, Failure> {
+pub fn groups(
+    (way, sides): (Way, Sides),
+    mass: &[Mechanism],
+    fits: &[bool],
+    yes: bool,
+) -> Result<Vec<Group>, Failure> {
     let all: Vec<usize> = (0..fits.len()).collect();
     let one = |mechanism| vec![Group { functions: all.clone(), ways: vec![(mechanism, Reason::Asked)] }];
-    let groups = match way {
-        Way::Fentry => one(Mechanism::Fentry),
-        Way::Session | Way::Multi => one(Mechanism::KprobeMulti),
-        Way::Kprobe => one(Mechanism::Kprobe),
-        Way::Auto => auto(multi, fits),
+    let groups = match (way, sides) {
+        (Way::Fentry, _) => one(Mechanism::Fentry),
+        (Way::Session, Sides::Both) => one(Mechanism::KprobeSession),
+        (Way::Session | Way::Multi, _) => one(Mechanism::KprobeMulti),
+        (Way::Kprobe, _) => one(Mechanism::Kprobe),
+        (Way::Auto, _) => auto(mass, fits, few_without_multi(sides)),
     };
-    let slow = |group: &&Group| group.ways.first().is_some_and(|(first, _)| *first != Mechanism::KprobeMulti);
+    let in_one_go = [Mechanism::KprobeMulti, Mechanism::KprobeSession];
+    let slow = |group: &&Group| group.ways.first().is_some_and(|(first, _)| !in_one_go.contains(first));
     let number: usize = groups.iter().filter(slow).map(|group| group.functions.len()).sum();
     if number > SLOW && !yes {
         return Err(too_many(number));
@@ -65,22 +92,21 @@ pub fn entries(way: Way, multi: bool, fits: &[bool], yes: bool) -> Result<Vec<Gr
     Ok(groups)
 }
 
-fn auto(multi: bool, fits: &[bool]) -> Vec<Group> {
-    use Mechanism::{Fentry, Kprobe, KprobeMulti};
+fn auto(mass: &[Mechanism], fits: &[bool], few_without_multi: usize) -> Vec<Group> {
+    use Mechanism::{Fentry, Kprobe};
     let all = || (0..fits.len()).collect::<Vec<_>>();
+    let by_mass = |reason: Reason| mass.iter().map(move |mechanism| (*mechanism, reason.clone()));
     if fits.len() <= FEW && fits.iter().all(|fits| *fits) {
-        let then = if multi { KprobeMulti } else { Kprobe };
+        let then = mass.first().copied().unwrap_or(Kprobe);
         return vec![Group { functions: all(), ways: vec![(Fentry, Reason::Few), (then, Reason::Few)] }];
     }
-    if multi {
+    if !mass.is_empty() {
         let reason = if fits.len() > FEW { Reason::Many } else { Reason::NotInBtf };
-        return vec![Group {
-            functions: all(),
-            ways: vec![(KprobeMulti, reason), (Kprobe, Reason::NoMulti)],
-        }];
+        let ways = by_mass(reason).chain([(Kprobe, Reason::NoMulti)]).collect();
+        return vec![Group { functions: all(), ways }];
     }
     let (fit, rest): (Vec<usize>, Vec<usize>) = all().into_iter().partition(|index| fits[*index]);
-    let (fit, rest) = if fit.len() <= FEW_WITHOUT_MULTI { (fit, rest) } else { (Vec::new(), all()) };
+    let (fit, rest) = if fit.len() <= few_without_multi { (fit, rest) } else { (Vec::new(), all()) };
     let ways = [
         (fit, vec![(Fentry, Reason::NoMulti), (Kprobe, Reason::NoMulti)]),
         (rest, vec![(Kprobe, Reason::NoMulti)]),
@@ -108,7 +134,11 @@ mod tests {
 
     /// `fentry(few),kprobe(few):2` for each group.
     fn planned(way: Way, multi: bool, fits: &[bool]) -> Vec<String> {
-        let groups = entries(way, multi, fits, false).unwrap();
+        let mass: &[_] = if multi { &[Mechanism::KprobeMulti] } else { &[] };
+        shown(groups((way, Sides::Entry), mass, fits, false).unwrap())
+    }
+
+    fn shown(groups: Vec<Group>) -> Vec<String> {
         let shown = |group: Group| {
             let way =
                 |(mechanism, reason): &(Mechanism, Reason)| format!("{}({reason:?})", mechanism.as_str());
@@ -152,12 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn both_sides_of_many_functions_take_a_session_where_there_is_one() {
+        use Mechanism::{KprobeMulti, KprobeSession};
+        let both =
+            |way, mass: &[_], fits: &[_]| shown(groups((way, Sides::Both), mass, fits, false).unwrap());
+        let mass = [KprobeSession, KprobeMulti];
+        assert_eq!(
+            both(Way::Auto, &mass, &[true; FEW + 1]),
+            ["kprobe.session(Many),kprobe.multi(Many),kprobe(NoMulti):9"]
+        );
+        assert_eq!(both(Way::Auto, &mass, &[true]), ["fentry(Few),kprobe.session(Few):1"]);
+        let clones = both(Way::Auto, &[], &[true; FEW_PAIRS_WITHOUT_MULTI]);
+        assert_eq!(clones, ["fentry(NoMulti),kprobe(NoMulti):64"]);
+        assert_eq!(both(Way::Session, &mass, &[true]), ["kprobe.session(Asked):1"]);
+        assert_eq!(both(Way::Multi, &mass, &[true]), ["kprobe.multi(Asked):1"]);
+    }
+
+    #[test]
     fn the_slow_way_wants_a_yes() {
         let many = vec![true; SLOW + 1];
-        let failure = entries(Way::Auto, false, &many, false).unwrap_err();
-        assert_eq!(failure.code, Code::TooManyFunctions);
-        assert!(entries(Way::Auto, false, &many, true).is_ok());
-        assert!(entries(Way::Auto, true, &many, false).is_ok());
-        assert!(entries(Way::Auto, false, &many[..SLOW], false).is_ok());
+        let auto = |mass: &[_], fits: &[_], yes| groups((Way::Auto, Sides::Entry), mass, fits, yes);
+        assert_eq!(auto(&[], &many, false).unwrap_err().code, Code::TooManyFunctions);
+        assert!(auto(&[], &many, true).is_ok());
+        assert!(auto(&[Mechanism::KprobeMulti], &many, false).is_ok());
+        assert!(auto(&[], &many[..SLOW], false).is_ok());
     }
 }

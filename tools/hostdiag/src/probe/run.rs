@@ -122,8 +122,8 @@ pub struct Finished {
     pub overhead: Option<Overhead>,
 }
 
-/// Runs a tool whose gate is open until its time is over, a signal comes, or there is nothing left to
-/// watch. Every window goes to `each` with the stacks that it names first, the
+/// Runs a tool whose gate is open until its time is over, a signal comes, or
+/// there is nothing left to watch. Every window goes to `each` with the stacks that it names first, the
 /// last one after the gate was closed.
 ///
 /// # Errors

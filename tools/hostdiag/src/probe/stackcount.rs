@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use hostdiag_model::stacks::{Additions, Mark, StackCounts, StackKey, StackTable};
-use hostdiag_model::trace::{Accounting, Filter, Function, Payload};
+use hostdiag_model::trace::{Accounting, Filter, Function, Mechanism, Payload};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
 
@@ -103,12 +103,13 @@ impl<'a> Counting<'a> {
         let arrived: Rc<RefCell<Vec<Record>>> = Rc::default();
         let ring = ring(&skel.maps.stacks, arrived.clone()).context("failed to open the ring of stacks")?;
         let entries = targets.entries();
-        let many = targets.wants_many().then(|| skel.progs.many.as_fd());
+        let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
         let by_address = match targets.wants_by_address() {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let done = targets.attach(&Programs { one: skel.progs.one.insns(), many, by_address })?;
+        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many) };
+        let done = targets.attach(&programs)?;
         let indexes = done.slots.iter().enumerate().map(|(index, slot)| (*slot, index)).collect();
         let mut naming = Naming::new(options.kernel, options.user, entries);
         // Not while stacks wait: it takes longest of all.
@@ -192,7 +193,7 @@ fn load<'a>(
     options: Options,
 ) -> libbpf_rs::Result<StackcountSkel<'a>> {
     let mut open = StackcountSkelBuilder::default().open(storage)?;
-    open.progs.many.set_autoload(targets.wants_many());
+    open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     let by_address = targets.wants_by_address();
     open.progs.by_address.set_autoload(by_address > 0);
     // A function has two addresses, see attach.rs.

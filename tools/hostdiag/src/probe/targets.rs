@@ -15,7 +15,7 @@ use libbpf_rs::btf::types::{Func, Struct};
 use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::pattern::{self, Names, Pattern};
-use super::plan::{self, FEW, FEW_WITHOUT_MULTI, Group, Way};
+use super::plan::{self, FEW, Group, Sides, Way};
 use super::{events, not_attached, quietly, reason, user};
 use crate::fail::{Code, Failure};
 use crate::sys;
@@ -31,6 +31,8 @@ pub struct Request {
     pub skip: Vec<String>,
     /// `--attach`.
     pub way: Way,
+    /// What of a call is looked at.
+    pub sides: Sides,
     /// `--yes`.
     pub yes: bool,
     /// The only process that is asked for, by its number on the host: functions of
@@ -46,6 +48,8 @@ pub struct Targets {
     pub skipped: Vec<Skipped>,
     targets: Vec<Target>,
     groups: Vec<Group>,
+    /// Ways to attach to many functions in one go that this kernel may have.
+    mass: Vec<Mechanism>,
     lists: Lists,
     /// Files, which stay open until they are attached to.
     files: Vec<user::Target>,
@@ -83,12 +87,13 @@ impl Targets {
             skipped: Vec::new(),
             targets: Vec::new(),
             groups: Vec::new(),
+            mass: Vec::new(),
             lists: Lists::default(),
             files: Vec::new(),
         };
         targets.add_kernel(&patterns, &skip, request)?;
         targets.add_user(&patterns, &skip, request)?;
-        targets.add_events(&patterns, &skip)?;
+        targets.add_events(&patterns, &skip, request.sides)?;
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
         }
@@ -112,9 +117,11 @@ impl Targets {
         let types = Types::read();
         let all = if self.lists.traceable.is_none() { types.functions(|_| true) } else { HashMap::new() };
         let mut matches = discover::find(&mut self.lists, &wanted, skip, |name| all.contains_key(name))?;
-        let ids = self.ids(&types, &matches, request.way);
+        let ids = self.ids(&types, &matches, (request.way, request.sides));
+        let returns = request.sides == Sides::Entry || types.keep_trampolines();
         let fits = |(name, module): &Key, times: usize| {
-            times == 1 && module.is_none() && ids.contains_key(name.as_str())
+            let safe = returns || !discover::may_sleep_long(name);
+            times == 1 && module.is_none() && ids.contains_key(name.as_str()) && safe
         };
         let few = matches.found.len() <= FEW && matches.found.iter().all(|(key, times)| fits(key, *times));
         // Reading addresses takes longer than all the rest of a start.
@@ -135,16 +142,18 @@ impl Targets {
             self.add_functions(key, addresses.get(key), btf);
             fit.resize(self.targets.len(), btf.is_some());
         }
-        self.groups = plan::entries(request.way, types.multi(), &fit, request.yes)?;
+        self.mass = types.mass(request.sides);
+        self.groups = plan::groups((request.way, request.sides), &self.mass, &fit, request.yes)?;
         Ok(())
     }
 
     /// Ids in BTF of what was found, as far as they matter.
-    fn ids(&self, types: &Types, matches: &Matches, way: Way) -> HashMap<String, u32> {
+    fn ids(&self, types: &Types, matches: &Matches, (way, sides): (Way, Sides)) -> HashMap<String, u32> {
         let matter = match way {
             Way::Fentry => true,
             Way::Auto => {
-                matches.found.len() <= FEW || !types.multi() && matches.found.len() <= FEW_WITHOUT_MULTI
+                matches.found.len() <= FEW
+                    || !types.multi() && matches.found.len() <= plan::few_without_multi(sides)
             }
             _ => false,
         };
@@ -218,7 +227,11 @@ impl Targets {
         Ok(())
     }
 
-    fn add_events(&mut self, patterns: &[Pattern], skip: &[Names]) -> Result<()> {
+    fn add_events(&mut self, patterns: &[Pattern], skip: &[Names], sides: Sides) -> Result<()> {
+        let event = |pattern: &&Pattern| matches!(pattern.place, pattern::Place::Tracepoint { .. });
+        if let (Sides::Both, Some(pattern)) = (sides, patterns.iter().find(event)) {
+            return Err(no_function(&pattern.text).into());
+        }
         let first = self.targets.len();
         for (name, id) in events::find(patterns, skip)? {
             self.add(Function { name, ..Function::default() }, Place::Tracepoint(id));
@@ -230,18 +243,18 @@ impl Targets {
         Ok(())
     }
 
-    /// Whether a program of many functions may be needed.
-    pub fn wants_many(&self) -> bool {
-        self.wants(Mechanism::KprobeMulti)
-    }
-
-    fn wants(&self, wanted: Mechanism) -> bool {
-        self.groups.iter().any(|group| group.ways.iter().any(|(mechanism, _)| *mechanism == wanted))
+    /// Whether this way may be needed, and this kernel may load its programs.
+    pub fn want(&self, wanted: Mechanism) -> bool {
+        let in_one_go = matches!(wanted, Mechanism::KprobeMulti | Mechanism::KprobeSession);
+        if in_one_go && !self.mass.contains(&wanted) {
+            return false;
+        }
+        self.groups.iter().flat_map(|group| &group.ways).any(|(mechanism, _)| *mechanism == wanted)
     }
 
     /// Whether functions may get trampolines.
     pub fn wants_fentry(&self) -> bool {
-        self.wants(Mechanism::Fentry)
+        self.want(Mechanism::Fentry)
     }
 
     /// Where the functions begin, by slot, as far as the kernel shows it.
@@ -407,6 +420,26 @@ impl Types {
         self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_kprobe_multi_link").is_some())
     }
 
+    /// Ways to attach to many functions in one go, best first. That a kernel has
+    /// sessions is known only once one is attached; without this function, which
+    /// their programs call, it has none.
+    fn mass(&self, sides: Sides) -> Vec<Mechanism> {
+        let session = || {
+            self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Func<'_>>("bpf_session_cookie").is_some())
+        };
+        match (self.multi(), sides) {
+            (false, _) => Vec::new(),
+            (true, Sides::Both) if session() => vec![Mechanism::KprobeSession, Mechanism::KprobeMulti],
+            (true, _) => vec![Mechanism::KprobeMulti],
+        }
+    }
+
+    /// Whether a trampoline stays while a call is in it: this type came with that
+    /// (e21aa341785c, Linux 5.12 and stable kernels).
+    fn keep_trampolines(&self) -> bool {
+        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_tramp_image").is_some())
+    }
+
     fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
         let Some(btf) = &self.0 else { return HashMap::new() };
         btf.type_by_kind::<Func<'_>>()
@@ -420,6 +453,11 @@ impl Types {
 
 fn words(error: &io::Error) -> String {
     reason(&error.to_string()).to_owned()
+}
+
+fn no_function(pattern: &str) -> Failure {
+    Failure::new(Code::BadPattern, format!("{pattern}: a tracepoint has no duration"))
+        .hint("hostdiag funccount counts tracepoints; durations are of functions")
 }
 
 /// Everything that matched is left out.

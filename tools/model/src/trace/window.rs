@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::latency::{self, Latency};
 use crate::stacks::{StackCounts, StackTable};
 
 /// Most windows of a recording. With one more, neighbours merge and each is twice
@@ -33,6 +34,8 @@ pub enum Payload {
     Counts(Vec<(u32, u64)>),
     /// Calls by stack.
     Stacks(StackCounts),
+    /// Durations by what they are of, sorted by that; without those that had none.
+    Latency(Vec<Latency>),
 }
 
 impl Payload {
@@ -41,13 +44,16 @@ impl Payload {
         match self {
             Self::Counts(counts) => counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count)),
             Self::Stacks(counts) => counts.total(),
+            Self::Latency(list) => {
+                list.iter().fold(0, |sum, latency| sum.saturating_add(latency.histogram.count()))
+            }
         }
     }
 
     /// How many counts of stacks it has.
     fn stack_counts(&self) -> usize {
         match self {
-            Self::Counts(_) => 0,
+            Self::Counts(_) | Self::Latency(_) => 0,
             Self::Stacks(counts) => counts.iter().count(),
         }
     }
@@ -64,6 +70,9 @@ impl Payload {
                 *mine = sums.into_iter().collect();
             }
             (Self::Stacks(mine), Self::Stacks(theirs)) => mine.merge(&theirs),
+            (Self::Latency(mine), Self::Latency(theirs)) => {
+                *mine = latency::merged(std::mem::take(mine).into_iter().chain(theirs));
+            }
             _ => {}
         }
     }
@@ -76,6 +85,7 @@ impl Payload {
                 counts.windows(2).all(|pair| pair[0].0 < pair[1].0)
                     && counts.iter().all(|(function, _)| attached(*function))
             }
+            Self::Latency(list) => return latency::check(list, functions),
             Self::Stacks(counts) => {
                 counts.check(stacks)?;
                 counts.iter().all(|(key, _)| key.function.is_none_or(attached))

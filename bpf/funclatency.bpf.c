@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// Times calls: a table of those that have begun, and histograms, which only grow
+// and which user space reads by mmap. Every way for a call to get lost is counted
+// where it happens.
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include "compat.bpf.h"
+#include "filter.bpf.h"
+#include "hist.bpf.h"
+#include "slot.bpf.h"
+
+#define EEXIST 17
+
+// What is counted apart; probe/funclatency.rs has the same numbers.
+#define BY_NOTHING 0
+#define BY_CPU 1
+#define BY_COMM 2
+#define BY_PID 3
+// The group of all that found no group of their own any more.
+#define OTHER 0
+
+// A CPU counts in shard cpu & shard_mask, in which there are so many histograms.
+const volatile __u32 shard_mask = 0;
+const volatile __u32 groups = 1;
+const volatile __u32 sub_bits = HIST_MAX_SUB_BITS;
+// 1: each function has histograms of its own.
+const volatile __u32 each_function = 0;
+const volatile __u32 by = BY_NOTHING;
+// How far above the stack pointer at its entry that at the return of a call is.
+const volatile __u64 return_shift = 8;
+
+// Written by user space: 1 once everything is attached, 0 before the last read.
+__u32 ready = 0;
+// Written by user space: grows by 1 before each reading.
+__u64 epoch = 0;
+
+// A call that has begun. Its frame is an address that no other call under way
+// has, so nested calls, and those that call themselves, are told apart at any
+// depth; and where a frame is found taken, the call that had it is over, and its
+// return was not seen.
+struct call {
+	__u64 frame;
+	// Addresses of user space, unlike those of the kernel, are of a thread alone.
+	__u32 thread;
+	// Functions that end in a jump to another share a frame with it.
+	__u32 slot;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH); // preallocated
+	__uint(max_entries, 1);
+	__type(key, struct call);
+	__type(value, __u64);
+} starts SEC(".maps");
+
+// What becomes of calls, by shard: a cache line each.
+struct account {
+	__u64 entries;
+	__u64 returns;
+	__u64 start_lost;
+	__u64 return_missed;
+	__u64 unused[4];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); // Linux 5.5
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct account);
+} accounts SEC(".maps");
+
+// Minimum and maximum, which unlike counts have no difference: those of the
+// epoch, so that the reader has them of a stretch of time.
+struct extremes {
+	__u64 epoch;
+	__u64 min;
+	__u64 max;
+};
+
+struct record {
+	__u64 sum;
+	struct extremes extremes[2]; // by epoch & 1
+	__u64 counts[HIST_MAX_SLOTS]; // fewer where sub_bits is smaller
+};
+
+// Group n of a shard is at n + shard * groups.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct record));
+} records SEC(".maps");
+
+// What a group is of; only with BY_COMM and the like.
+struct name {
+	__u64 comm[2];
+	__u32 number;
+	__u32 function;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct name);
+	__type(value, __u32);
+} names SEC(".maps");
+
+// Groups that nobody has yet: user space fills it.
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1);
+	__type(value, __u32);
+} unused SEC(".maps");
+
+static __always_inline void add(__u64 *counter, __u64 value)
+{
+	// Atomic: CPUs can share a shard, and an interrupt can count in between.
+	__sync_fetch_and_add(counter, value);
+}
+
+static __always_inline struct account *account_of(__u32 cpu)
+{
+	__u32 shard = cpu & shard_mask;
+
+	return bpf_map_lookup_elem(&accounts, &shard);
+}
+
+static __always_inline __u32 new_group(struct name *name)
+{
+	__u32 group, *found;
+
+	if (bpf_map_pop_elem(&unused, &group))
+		return OTHER;
+	if (!bpf_map_update_elem(&names, name, &group, BPF_NOEXIST))
+		return group;
+	// Another CPU was first.
+	bpf_map_push_elem(&unused, &group, 0);
+	found = bpf_map_lookup_elem(&names, name);
+	return found ? *found : OTHER;
+}
+
+static __always_inline __u32 group_of(__u64 slot, __u32 cpu)
+{
+	struct name name = {};
+	__u32 *found;
+
+	if (each_function)
+		name.function = slot;
+	if (by == BY_NOTHING)
+		return name.function;
+	if (by == BY_CPU)
+		name.number = cpu;
+	else if (by == BY_PID)
+		name.number = bpf_get_current_pid_tgid() >> 32;
+	else
+		bpf_get_current_comm(name.comm, sizeof(name.comm));
+	found = bpf_map_lookup_elem(&names, &name);
+	return found ? *found : new_group(&name);
+}
+
+// A write that another CPU or an interrupt does at the same time can be lost; the
+// reader takes no extreme that the histogram contradicts.
+static __always_inline void widen(struct record *record, __u64 time)
+{
+	__u64 now = epoch;
+	struct extremes *extremes = &record->extremes[now & 1];
+
+	if (extremes->epoch != now) {
+		extremes->min = time;
+		extremes->max = time;
+		extremes->epoch = now;
+		return;
+	}
+	if (time < extremes->min)
+		extremes->min = time;
+	if (time > extremes->max)
+		extremes->max = time;
+}
+
+static __always_inline void timed(__u64 slot, __u64 time)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 at = (cpu & shard_mask) * groups + group_of(slot, cpu);
+	struct record *record = bpf_map_lookup_elem(&records, &at);
+	struct account *account = account_of(cpu);
+	__u64 place = hist_slot(time, sub_bits);
+
+	if (!record || !account || place >= HIST_SLOTS(sub_bits))
+		return;
+	// First, so that who reads the count finds it in there.
+	widen(record, time);
+	add(&record->sum, time);
+	add(&record->counts[place], 1);
+	add(&account->returns, 1);
+}
+
+static __always_inline struct call call_of(__u64 frame, __u64 slot)
+{
+	struct call call = { .frame = frame, .slot = slot };
+
+	if (!(frame >> 63))
+		call.thread = bpf_get_current_pid_tgid();
+	return call;
+}
+
+static __always_inline int entered(__u64 frame, __u64 slot)
+{
+	struct call call = call_of(frame, slot);
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct account *account;
+	__u64 now, *start;
+	int error; // no wider than what maps return: 5.10 leaves 0 in the upper half
+
+	if (!ready || !wanted(cpu))
+		return 0;
+	account = account_of(cpu);
+	if (!account)
+		return 0;
+	add(&account->entries, 1);
+	now = bpf_ktime_get_ns();
+	error = bpf_map_update_elem(&starts, &call, &now, BPF_NOEXIST);
+	if (!error)
+		return 0;
+	start = error == -EEXIST ? bpf_map_lookup_elem(&starts, &call) : NULL;
+	if (start) {
+		*start = now;
+		add(&account->return_missed, 1);
+	} else {
+		add(&account->start_lost, 1);
+	}
+	return 0;
+}
+
+static __always_inline int returned(__u64 frame, __u64 slot)
+{
+	__u64 now = bpf_ktime_get_ns(), time, *start;
+	struct call call = call_of(frame, slot);
+
+	if (!ready)
+		return 0;
+	start = bpf_map_lookup_elem(&starts, &call);
+	if (!start)
+		return 0; // begun before the gate was open, or not wanted
+	time = now - *start;
+	// What stays in the table is counted as that: never as both.
+	if (!bpf_map_delete_elem(&starts, &call))
+		timed(slot, time);
+	return 0;
+}
+
+// The context of fentry and fexit is the place of the arguments in the
+// trampoline's frame, the same for both. The verifier of 5.10 takes no pointer as
+// part of a key, so it is read back as a number.
+static __always_inline __u64 frame_of_trampoline(void *ctx)
+{
+	void *volatile pointer = ctx;
+	__u64 frame = 0;
+
+	bpf_probe_read_kernel(&frame, sizeof(frame), (void *)&pointer);
+	return frame;
+}
+
+// Those of one function are loaded anew for each, as programs of the type that
+// their place takes.
+SEC("kprobe")
+int enter_traced(void *ctx)
+{
+	without_preemption();
+	entered(frame_of_trampoline(ctx), slot_of_copy());
+	with_preemption();
+	return 0;
+}
+
+SEC("kprobe")
+int exit_traced(void *ctx)
+{
+	without_preemption();
+	returned(frame_of_trampoline(ctx), slot_of_copy());
+	with_preemption();
+	return 0;
+}
+
+SEC("kprobe")
+int enter_probed(struct pt_regs *ctx)
+{
+	return entered(ctx->sp, slot_of_copy());
+}
+
+SEC("kprobe")
+int exit_probed(struct pt_regs *ctx)
+{
+	return returned(ctx->sp - return_shift, slot_of_copy());
+}
+
+// For many functions at once; the cookie is the function's index.
+SEC("kprobe.multi")
+int enter_many(struct pt_regs *ctx)
+{
+	return entered(ctx->sp, bpf_get_attach_cookie(ctx));
+}
+
+SEC("kretprobe.multi")
+int exit_many(struct pt_regs *ctx)
+{
+	return returned(ctx->sp - return_shift, bpf_get_attach_cookie(ctx));
+}
+
+// Entry and return in one: the kernel keeps the start.
+SEC("kprobe.session")
+int session(struct pt_regs *ctx)
+{
+	__u64 now = bpf_ktime_get_ns(), *start = session_cookie(ctx);
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct account *account;
+
+	if (session_is_return(ctx)) {
+		if (ready)
+			timed(bpf_get_attach_cookie(ctx), now - *start);
+		return 0;
+	}
+	account = account_of(cpu);
+	if (!ready || !account || !wanted(cpu))
+		return 1; // not at the return
+	add(&account->entries, 1);
+	*start = now;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

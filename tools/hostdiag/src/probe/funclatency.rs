@@ -1,0 +1,330 @@
+//! Times calls, bpf/funclatency.bpf.c.
+
+use std::collections::HashMap;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Context, Result};
+use hostdiag_model::Histogram;
+use hostdiag_model::trace::{
+    Accounting, By, Filter, Group, Latency, Mechanism, Payload, Storage, Timing, latency,
+};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{MapCore, MapFlags, OpenObject};
+
+use self::layout::Layout;
+use self::records::Records;
+use self::skel::{FunclatencySkel, FunclatencySkelBuilder, OpenFunclatencySkel};
+use super::attach::{Programs, Sides};
+use super::run::Tool;
+use super::targets::{Done, Targets};
+use super::{filter, quietly, refused};
+use crate::sys::{self, Counters};
+
+mod layout;
+mod records;
+
+#[allow(
+    unsafe_code,
+    clippy::all,
+    clippy::restriction,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "generated"
+)]
+mod skel {
+    include!(concat!(env!("OUT_DIR"), "/funclatency.skel.rs"));
+}
+
+/// Most groups with `--by`, the one of all others included.
+const GROUPS: u32 = 1024;
+
+/// What is counted and in how much memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What is counted apart.
+    pub timing: Timing,
+    /// Bytes that histograms may take.
+    pub max_memory: u64,
+    /// Most calls that can be under way at a time.
+    pub max_active: u32,
+}
+
+/// Programs that time calls, attached.
+pub struct Timed<'a> {
+    skel: FunclatencySkel<'a>,
+    records: Records,
+    accounts: Counters,
+    options: Options,
+    epoch: u64,
+    /// Each group's histogram at the last reading.
+    before: HashMap<u32, Histogram>,
+    /// The index of each function in the recording, by its slot.
+    indexes: HashMap<u32, u32>,
+    /// What was attached; taken by who wants to detach.
+    pub done: Done,
+}
+
+impl<'a> Timed<'a> {
+    /// Loads the programs and attaches them; they count once the gate is open.
+    ///
+    /// # Errors
+    /// A [`crate::fail::Failure`]: the kernel refuses the programs, or every way
+    /// to attach them, or there is too little memory for the histograms.
+    pub fn start(
+        storage: &'a mut MaybeUninit<OpenObject>,
+        targets: Targets,
+        filter: &Filter,
+        options: Options,
+    ) -> Result<Self> {
+        let layout = Self::layout(&targets, options)?;
+        let (skel, warnings) = quietly(|| load(storage, &targets, filter, (layout, options)));
+        let skel = skel.map_err(|error| refused("the programs that time calls", &error, &warnings))?;
+        filter::fill(&skel.maps.pids, &filter.pids)?;
+        filter::fill(&skel.maps.tids, &filter.tids)?;
+        if let Some(path) = &filter.cgroup {
+            filter::fill_cgroup(&skel.maps.cgroups, path)?;
+        }
+        for group in 1..if options.timing.by.is_some() { layout.groups } else { 1 } {
+            skel.maps
+                .unused
+                .update(&[], &group.to_ne_bytes(), MapFlags::ANY)
+                .context("failed to fill a queue")?;
+        }
+        let records = Counters::map(skel.maps.records.as_fd(), layout.words())
+            .context("failed to map the histograms")?;
+        let accounts = Counters::map(skel.maps.accounts.as_fd(), layout.shards as usize * Account::WORDS)
+            .context("failed to map the accounts")?;
+        let programs = programs(&skel, &targets);
+        let done = targets.attach(&programs)?;
+        let indexes = (0..).zip(&done.slots).map(|(index, slot)| (*slot, index)).collect();
+        let records = Records::new(records, layout);
+        Ok(Self { skel, records, accounts, options, epoch: 0, before: HashMap::new(), indexes, done })
+    }
+
+    /// The memory that histograms of these functions take.
+    ///
+    /// # Errors
+    /// `too-many-functions` where there is too little.
+    fn layout(targets: &Targets, options: Options) -> Result<Layout> {
+        let functions = u32::try_from(targets.functions.len()).unwrap_or(u32::MAX);
+        let groups = match (options.timing.by, options.timing.each_function) {
+            (Some(_), _) => GROUPS,
+            (None, true) => functions,
+            (None, false) => 1,
+        };
+        let cpus = u32::try_from(libbpf_rs::num_possible_cpus().unwrap_or(1)).unwrap_or(1);
+        Ok(Layout::of(groups, cpus, options.max_memory)?)
+    }
+
+    /// What was chosen, for the recording.
+    pub fn storage(&self) -> Storage {
+        let layout = self.records.layout();
+        Storage {
+            shards: layout.shards,
+            histograms: layout.groups,
+            sub_bits: layout.resolution,
+            bytes: layout.bytes(),
+            max_active: self.options.max_active,
+        }
+    }
+
+    /// Every histogram that may have something in it: its place and what it is of.
+    fn groups(&self) -> Vec<(u32, Option<u32>, Option<Group>)> {
+        let Timing { by, each_function, .. } = self.options.timing;
+        let Some(by) = by else {
+            let each = self.indexes.iter().map(|(slot, index)| (*slot, Some(*index), None));
+            return if each_function { each.collect() } else { vec![(0, None, None)] };
+        };
+        let names = self.skel.maps.names.keys().filter_map(|key| {
+            let group = self.skel.maps.names.lookup(&key, MapFlags::ANY).ok()??;
+            let name = Name::of(&key)?;
+            let function = each_function.then(|| self.indexes.get(&name.function).copied()).flatten();
+            Some((u32::from_ne_bytes(group.try_into().ok()?), function, Some(name.group(by))))
+        });
+        names.chain([(0, None, Some(Group::Other))]).collect()
+    }
+
+    fn account_of(&self, term: Account) -> u64 {
+        let shards = 0..self.records.layout().shards as usize;
+        shards.map(|shard| self.accounts.get(shard * Account::WORDS + term as usize)).sum()
+    }
+}
+
+/// `struct account` of bpf/funclatency.bpf.c.
+#[derive(Clone, Copy)]
+enum Account {
+    Entries,
+    Returns,
+    StartLost,
+    ReturnMissed,
+}
+
+impl Account {
+    const WORDS: usize = 8;
+}
+
+/// `struct name` of bpf/funclatency.bpf.c.
+struct Name {
+    comm: [u8; 16],
+    number: u32,
+    function: u32,
+}
+
+impl Name {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        Some(Self { comm: bytes.get(..16)?.try_into().ok()?, number: number(16)?, function: number(20)? })
+    }
+
+    fn group(&self, by: By) -> Group {
+        match by {
+            By::Cpu => Group::Cpu(self.number),
+            By::Pid => Group::Pid(self.number),
+            By::Comm => {
+                let name = self.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+                Group::Comm(String::from_utf8_lossy(name).into_owned())
+            }
+        }
+    }
+}
+
+fn programs<'a>(skel: &'a FunclatencySkel<'_>, targets: &Targets) -> Programs<'a> {
+    let progs = &skel.progs;
+    let many = targets.want(Mechanism::KprobeMulti);
+    Programs {
+        traced: Sides { entry: progs.enter_traced.insns(), exit: Some(progs.exit_traced.insns()) },
+        probed: Sides { entry: progs.enter_probed.insns(), exit: Some(progs.exit_probed.insns()) },
+        many: many.then(|| Sides { entry: progs.enter_many.as_fd(), exit: Some(progs.exit_many.as_fd()) }),
+        session: targets.want(Mechanism::KprobeSession).then(|| progs.session.as_fd()),
+        by_address: None,
+    }
+}
+
+/// Only the programs that may be attached are loaded.
+fn choose(open: &mut OpenFunclatencySkel<'_>, targets: &Targets) {
+    let traced = targets.want(Mechanism::Fentry);
+    open.progs.enter_traced.set_autoload(traced);
+    open.progs.exit_traced.set_autoload(traced);
+    let probed = targets.want(Mechanism::Kprobe) || targets.want(Mechanism::Uprobe);
+    open.progs.enter_probed.set_autoload(probed);
+    open.progs.exit_probed.set_autoload(probed);
+    let many = targets.want(Mechanism::KprobeMulti);
+    open.progs.enter_many.set_autoload(many);
+    open.progs.exit_many.set_autoload(many);
+    open.progs.session.set_autoload(targets.want(Mechanism::KprobeSession));
+}
+
+fn load<'a>(
+    storage: &'a mut MaybeUninit<OpenObject>,
+    targets: &Targets,
+    filter: &Filter,
+    (layout, options): (Layout, Options),
+) -> libbpf_rs::Result<FunclatencySkel<'a>> {
+    let mut open = FunclatencySkelBuilder::default().open(storage)?;
+    choose(&mut open, targets);
+    let by = options.timing.by;
+    let named = if by.is_some() { layout.groups } else { 1 };
+    open.maps.starts.set_max_entries(options.max_active)?;
+    open.maps.accounts.set_max_entries(layout.shards)?;
+    open.maps.records.set_value_size(layout.record_bytes())?;
+    open.maps.records.set_max_entries(layout.shards * layout.groups)?;
+    open.maps.names.set_max_entries(named)?;
+    open.maps.unused.set_max_entries(named)?;
+    open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
+    open.maps.tids.set_max_entries(filter::room(&filter.tids))?;
+    if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
+        filter::constants!(rodata, filter);
+        rodata.shard_mask = layout.shards - 1;
+        rodata.groups = layout.groups;
+        rodata.sub_bits = layout.resolution.sub_bits().into();
+        rodata.each_function = options.timing.each_function.into();
+        rodata.by = match by {
+            None => 0,
+            Some(By::Cpu) => 1,
+            Some(By::Comm) => 2,
+            Some(By::Pid) => 3,
+        };
+    }
+    open.load()
+}
+
+impl Tool for Timed<'_> {
+    fn gate(&mut self, open: bool) {
+        if let Some(data) = self.skel.maps.bss_data.as_deref_mut() {
+            // No entry of extremes has the epoch of memory that is fresh, 0.
+            self.epoch = self.epoch.max(1);
+            data.epoch = self.epoch;
+            data.ready = open.into();
+        }
+    }
+
+    fn read(&mut self) -> Result<Payload> {
+        let closed = self.epoch;
+        self.epoch += 1;
+        if let Some(data) = self.skel.maps.bss_data.as_deref_mut() {
+            data.epoch = self.epoch;
+        }
+        // What still writes to the epoch before ends here.
+        sys::programs_have_ended();
+        let mut list = Vec::new();
+        for (place, function, group) in self.groups() {
+            let Some(now) = self.records.histogram(place) else { continue };
+            let since = match self.before.get(&place) {
+                Some(before) => now.since(before),
+                None => Some(now.clone()),
+            };
+            if let Some(mut histogram) = since.filter(|histogram| histogram.count() > 0) {
+                self.records.set_extremes(&mut histogram, place, closed);
+                list.push(Latency { function, group, histogram });
+                self.before.insert(place, now);
+            }
+        }
+        Ok(Payload::Latency(latency::merged(list)))
+    }
+
+    fn programs(&self) -> Vec<BorrowedFd<'_>> {
+        let progs = &self.skel.progs;
+        self.done.programs(&[
+            ("session", progs.session.as_fd()),
+            ("many", progs.enter_many.as_fd()),
+            ("many", progs.exit_many.as_fd()),
+        ])
+    }
+
+    fn account(&self) -> Accounting {
+        // A session has no table of starts, so that nothing can get lost in it.
+        let table = self.done.attach.iter().all(|attach| attach.mechanism != Mechanism::KprobeSession);
+        let in_table = |term| table.then(|| self.account_of(term));
+        Accounting {
+            entries: Some(self.account_of(Account::Entries)),
+            returns: Some(self.account_of(Account::Returns)),
+            start_lost: in_table(Account::StartLost),
+            return_missed: in_table(Account::ReturnMissed),
+            in_flight: table.then(|| self.skel.maps.starts.keys().count() as u64),
+            recursion_missed: self.done.recursion_missed(self.programs()),
+            link_missed: self.done.attached.missed(),
+            ..Accounting::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_programs() {
+        let mut key = [0; 24];
+        key[..4].copy_from_slice(b"java");
+        key[16..20].copy_from_slice(&7_u32.to_ne_bytes());
+        key[20..].copy_from_slice(&3_u32.to_ne_bytes());
+        let name = Name::of(&key).unwrap();
+        assert_eq!(name.function, 3);
+        assert_eq!(name.group(By::Comm), Group::Comm("java".into()));
+        assert_eq!(name.group(By::Pid), Group::Pid(7));
+        assert_eq!(name.group(By::Cpu), Group::Cpu(7));
+        assert!(Name::of(&key[1..]).is_none());
+    }
+}

@@ -1,0 +1,95 @@
+//! Reads histograms while programs write them.
+
+use hostdiag_model::Histogram;
+use hostdiag_model::histogram::Bounds;
+
+use super::layout::{HEADER, Layout};
+use crate::sys::Counters;
+
+/// The map `records` of bpf/funclatency.bpf.c.
+pub(super) struct Records {
+    words: Counters,
+    layout: Layout,
+}
+
+impl Records {
+    pub(super) fn new(words: Counters, layout: Layout) -> Self {
+        Self { words, layout }
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// A word of each shard's record of this group.
+    fn each(&self, group: u32, word: usize) -> impl Iterator<Item = u64> {
+        let Layout { shards, groups, .. } = self.layout;
+        let record = move |shard: u32| shard as usize * groups as usize + group as usize;
+        (0..shards).map(move |shard| self.words.get(record(shard) * self.layout.record_words() + word))
+    }
+
+    /// All that was counted of a group so far.
+    pub(super) fn histogram(&self, group: u32) -> Option<Histogram> {
+        let counts = (HEADER..self.layout.record_words()).map(|word| self.each(group, word).sum());
+        let counts: Vec<u64> = counts.collect();
+        Histogram::from_counts(self.layout.resolution, &counts, self.each(group, 0).sum())
+    }
+
+    /// Sets the extremes of what was counted since the reading before, whose epoch
+    /// was `closed`. Calls counted since it was closed have theirs in the next.
+    pub(super) fn set_extremes(&self, histogram: &mut Histogram, group: u32, closed: u64) {
+        let mut seen = Vec::new();
+        for epoch in [closed, closed + 1] {
+            let first = 1 + 3 * (epoch & 1) as usize;
+            let (min, max) = (self.each(group, first + 1), self.each(group, first + 2));
+            let entries = self.each(group, first).zip(min.zip(max));
+            seen.extend(entries.filter(|(of, _)| *of == epoch).map(|(_, extremes)| extremes));
+        }
+        (histogram.min, histogram.max) = extremes(histogram, &seen);
+    }
+}
+
+/// Minimum and maximum of a histogram among those that were seen: such that are
+/// in its first and its last slot. They are absent where none is, so that an
+/// extreme is never one that the counts contradict.
+fn extremes(histogram: &Histogram, seen: &[(u64, u64)]) -> (Option<u64>, Option<u64>) {
+    let inside = |bounds: Option<Bounds>, value: &u64| {
+        let Some(Bounds { low, high }) = bounds else { return false };
+        *value >= low && high.is_none_or(|high| *value <= high)
+    };
+    let (first, last) = (histogram.percentile(0), histogram.percentile(10_000));
+    let min = seen.iter().map(|(min, _)| *min).filter(|min| inside(first, min)).min();
+    let max = seen.iter().map(|(_, max)| *max).filter(|max| inside(last, max)).max();
+    (min, max)
+}
+
+#[cfg(test)]
+mod tests {
+    use hostdiag_model::histogram::Resolution;
+
+    use super::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::new(Resolution::FINEST);
+        values.iter().for_each(|value| histogram.add(*value, 1));
+        (histogram.min, histogram.max) = (None, None);
+        histogram
+    }
+
+    #[test]
+    fn extremes_come_from_every_shard() {
+        let histogram = of(&[1000, 2000, 3000]);
+        let seen = [(2000, 3000), (1000, 1000)];
+        assert_eq!(extremes(&histogram, &seen), (Some(1000), Some(3000)));
+    }
+
+    /// 90000 is of a call that is counted in the next window.
+    #[test]
+    fn extremes_that_the_counts_contradict_are_none() {
+        let histogram = of(&[1000, 2000, 3000]);
+        assert_eq!(extremes(&histogram, &[(1000, 3000), (90_000, 90_000)]), (Some(1000), Some(3000)));
+        assert_eq!(extremes(&histogram, &[(1000, 90_000)]), (Some(1000), None));
+        assert_eq!(extremes(&histogram, &[]), (None, None));
+        assert_eq!(extremes(&of(&[]), &[(5, 5)]), (None, None));
+    }
+}
