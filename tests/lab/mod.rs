@@ -10,6 +10,7 @@ mod card;
 mod command;
 mod fix;
 mod killed;
+pub(crate) mod latency;
 mod link;
 mod netem;
 mod netns;

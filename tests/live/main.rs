@@ -4,6 +4,7 @@
 
 mod doctor;
 mod funccount;
+mod funclatency;
 mod journal;
 #[path = "../lab/mod.rs"]
 mod lab;

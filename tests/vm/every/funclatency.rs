@@ -7,11 +7,11 @@ use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use hostdiag_model::Histogram;
 use hostdiag_model::trace::{Accounting, Group, Latency};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::gettid;
 
+use crate::lab::latency::{between, complete, record, time};
 use crate::lab::{Link, NetNs, Traced, Tracing, call_getpgid, hostdiag, ip, refused_trace, wait_until};
 
 /// The system call's function, which a sleeping thread is in.
@@ -29,54 +29,6 @@ fn ways() -> Vec<(&'static str, &'static str)> {
         ways.extend([("multi", "kprobe.multi"), ("session", "kprobe.session")]);
     }
     ways
-}
-
-/// Times calls while `work` runs, only events of this thread.
-#[track_caller]
-fn time(args: &[&str], work: impl FnOnce()) -> Traced {
-    let thread = gettid().to_string();
-    record(&[&["--tid", &thread], args].concat(), work)
-}
-
-#[track_caller]
-fn record(args: &[&str], work: impl FnOnce()) -> Traced {
-    let tracing = Tracing::start(&[&["funclatency", "--format", "json"], args].concat());
-    work();
-    let traced = tracing.record();
-    assert_eq!(traced.status, Some(0), "{}", traced.said);
-    // Every call that began has one fate.
-    if let Some(balance) = traced.accounting().balance() {
-        assert_eq!(balance.entries, balance.accounted, "{:?}", traced.accounting());
-    }
-    assert_eq!(traced.accounting().returns, Some(traced.latency(None).count()));
-    traced
-}
-
-/// Nothing was lost, and nothing is left.
-#[track_caller]
-fn complete(traced: &Traced) {
-    let Accounting { entries, returns, in_flight, .. } = traced.accounting();
-    assert_eq!(traced.accounting().losses().collect::<Vec<_>>(), []);
-    assert_eq!((entries, in_flight.unwrap_or(0)), (returns, 0));
-}
-
-/// The n-th of the measured times lies between the n-th of the least and the n-th
-/// of the most that they can be, each in order.
-#[track_caller]
-fn between(measured: &Histogram, mut least: Vec<u64>, mut most: Vec<u64>) {
-    least.sort_unstable();
-    most.sort_unstable();
-    let sum = measured.sum();
-    assert!((least.iter().sum()..=most.iter().sum()).contains(&sum), "{least:?} {measured:?} {most:?}");
-    let count = least.len() as u32;
-    assert_eq!(measured.count(), u64::from(count));
-    for (rank, (least, most)) in (1..).zip(least.into_iter().zip(most)) {
-        let found = measured.percentile(rank * 10_000 / count).unwrap();
-        assert!(found.low <= most && found.high.unwrap() >= least, "{rank}: {least} {found:?} {most}");
-    }
-    let (first, last) = (measured.percentile(0).unwrap(), measured.percentile(10_000).unwrap());
-    assert!(measured.min.is_some_and(|min| min <= first.high.unwrap()), "{measured:?}");
-    assert!(measured.max.is_some_and(|max| max >= last.low), "{measured:?}");
 }
 
 /// Sleeps so long, and takes the time; both in ns.

@@ -9,6 +9,8 @@ mod funccount;
 #[path = "../../live/funccount.rs"]
 mod funccount_live;
 mod funclatency;
+#[path = "../../live/funclatency.rs"]
+mod funclatency_live;
 #[path = "../../live/journal.rs"]
 mod journal;
 mod killed;

@@ -16,7 +16,7 @@ use crate::probe::plan::Sides;
 use crate::probe::targets::{Request, Targets};
 use crate::stop::Stop;
 
-/// Show how long calls of kernel functions take.
+/// Show how long calls of functions take.
 ///
 /// A log2 histogram, and under it percentiles, which are within 3.1 % (half a
 /// slot), and the exact mean and maximum. Every call is timed in the kernel by its
@@ -28,7 +28,7 @@ use crate::stop::Stop;
     mut_arg("duration", |duration| duration.short('d')),
     mut_arg("cpu", |cpu| cpu.short(None)),
     after_help = "Examples:\n  hostdiag funclatency -uTi 1 do_sendfile\n  \
-    hostdiag funclatency -F --top 5 -d 10 'vfs_*'\n  hostdiag funclatency --by comm -d 10 vfs_fsync_range\n\n\
+    hostdiag funclatency -F --top 5 -d 10 'vfs_*'\n  hostdiag funclatency --by comm -d 10 vfs_fsync_range\n  hostdiag funclatency -p 185 libc:malloc\n\n\
     Exit status: 0 timed; 2 wrong usage or an error; 4 a privilege or kernel feature is missing."
 )]
 pub struct Args {
