@@ -2,6 +2,7 @@
 //! kernel.
 use std::fs;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -68,11 +69,18 @@ fn funclatency_prints_what_it_keeps() {
         let mut command = hostdiag();
         let child = command.args(args).args(["--duration", "400ms"]).stdout(std::process::Stdio::piped());
         let child = child.spawn().unwrap();
-        let work = std::thread::spawn(|| {
-            (0..100).for_each(|_| goes_down(3, &mut (Vec::new(), Vec::new())));
+        // In bcc's layout nothing tells when it traces, so there are calls all the time.
+        let going = AtomicBool::new(true);
+        let output = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while going.load(Ordering::Relaxed) {
+                    goes_down(3, &mut (Vec::new(), Vec::new()));
+                }
+            });
+            let output = child.wait_with_output().unwrap();
+            going.store(false, Ordering::Relaxed);
+            output
         });
-        let output = child.wait_with_output().unwrap();
-        work.join().unwrap();
         let report = hostdiag().args(["report", path]).output().unwrap();
         fs::remove_file(&file).unwrap();
         let [printed, again] = [output.stdout, report.stdout].map(|text| String::from_utf8(text).unwrap());
