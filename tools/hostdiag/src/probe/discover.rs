@@ -12,8 +12,9 @@ use crate::kernel::tracefs;
 
 /// Functions that a program of ours calls itself, or that run where it would
 /// never come back: tracing them hangs the host. As retsnoop has them
-/// (src/mass_attacher.c).
-const DENIED: [&str; 22] = [
+/// (src/mass_attacher.c), and what works on our maps with their locks held: before
+/// 5.11 nothing keeps a program there from waiting for itself.
+const DENIED: [&str; 32] = [
     "bpf_get_smp_processor_id",
     "migrate_enable",
     "migrate_disable",
@@ -36,6 +37,16 @@ const DENIED: [&str; 22] = [
     "preempt_count_add",
     "preempt_count_sub",
     "__ftrace_invalid_address___*",
+    "htab_*",
+    "__htab_*",
+    "alloc_htab_elem",
+    "free_htab_elem",
+    "lookup_elem_raw",
+    "lookup_nulls_elem_raw",
+    "pcpu_freelist_*",
+    "__pcpu_freelist_*",
+    "___pcpu_freelist_*",
+    "__bpf_ringbuf_reserve",
 ];
 
 /// Functions that wait, for hours where there is nothing to do. As retsnoop has
