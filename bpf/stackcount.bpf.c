@@ -5,6 +5,7 @@
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include "compat.bpf.h"
 #include "filter.bpf.h"
 #include "hostdiag.h"
 #include "slot.bpf.h"
@@ -158,7 +159,11 @@ int one(void *ctx)
 {
 	__u64 slot = slot_of_copy();
 
-	return event(ctx, slot & row_mask, slot);
+	// Or others that come to this CPU meanwhile find the memory busy.
+	without_preemption();
+	event(ctx, slot & row_mask, slot);
+	with_preemption();
+	return 0;
 }
 
 // For many functions at once; the cookie is the function's index.

@@ -15,7 +15,7 @@ use hostdiag::symbol::{Address, Symbol, Symbols, Unknown};
 use nix::sys::personality::{self, Persona};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use crate::lab::{hostdiag, wait_until};
+use crate::lab::wait_until;
 
 /// A process that waits for input, which never comes.
 struct Waiting(Child);
@@ -100,11 +100,30 @@ impl Folder {
         Self(path)
     }
 
-    /// A copy of hostdiag: its symbols are not stripped, and it is static.
+    /// A copy of this very program: it is static and, unlike a release, has its
+    /// symbols. With what [`waits`] adds it waits for input.
     fn program(&self) -> PathBuf {
         let copy = self.0.join("program");
-        fs::copy(hostdiag().get_program(), &copy).unwrap();
+        fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
         copy
+    }
+}
+
+/// Says that it is the copy that waits.
+const WAITS: &str = "HOSTDIAG_LAB_WAITS";
+
+/// Has a copy of this program wait for input.
+fn waits(command: &mut Command) -> &mut Command {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let test = format!("{module}::lab_reads_what_comes");
+    command.args(["--exact", &test, "--nocapture"]).env(WAITS, "")
+}
+
+/// What a copy of this program does for the tests below.
+#[test]
+fn lab_reads_what_comes() {
+    if std::env::var_os(WAITS).is_some() {
+        let _ = std::io::stdin().read_line(&mut String::new());
     }
 }
 
@@ -208,7 +227,7 @@ fn a_process_may_run_another_program() {
 fn a_deleted_program_is_read_as_long_as_it_runs() {
     let folder = Folder::new("deleted");
     let program = folder.program();
-    let process = Waiting::start(Command::new(&program).args(["offload", "--from", "-"]), "/program");
+    let process = Waiting::start(waits(&mut Command::new(&program)), "/program");
     let code = process.code("/program").unwrap();
     fs::remove_file(&program).unwrap();
     let target = process.functions("", &|name| name == "main");
@@ -226,7 +245,7 @@ fn a_deleted_program_is_read_as_long_as_it_runs() {
 fn a_file_in_the_place_of_another_is_not_taken_for_it() {
     let folder = Folder::new("replaced");
     let program = folder.program();
-    let process = Waiting::start(Command::new(&program).args(["offload", "--from", "-"]), "/program");
+    let process = Waiting::start(waits(&mut Command::new(&program)), "/program");
     let target = process.functions("", &|name| name == "main");
     let main = [Address::At(address(&process.code("/program").unwrap(), &target.functions[0]))];
     let pid = process.pid();
@@ -242,8 +261,7 @@ fn a_process_with_another_root_has_its_own_files() {
     folder.program();
     symlink("/program", folder.0.join("link")).unwrap();
     let mut command = Command::new("chroot");
-    command.arg(&folder.0).args(["/program", "offload", "--from", "-"]);
-    let process = Waiting::start(&mut command, "/program");
+    let process = Waiting::start(waits(command.arg(&folder.0).arg("/program")), "/program");
     // By a link which outside leads nowhere.
     let target = process.functions("/link", &|name| name == "main");
     assert_eq!(target.path, Path::new("/link"));

@@ -4,10 +4,12 @@
 
 use hostdiag::offload::judge;
 use hostdiag_model::recording::Data;
+use hostdiag_model::trace::Trace;
 use hostdiag_model::{Recording, matrix};
 use hostdiag_report::Style;
 use hostdiag_report::fix;
 use hostdiag_report::offload::{self, Options};
+use hostdiag_report::trace;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -20,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
     let style = Style { color: true, unicode: true };
     let (data, stored) = match &recording.data {
         Data::Offload(data, stored) => (data, stored),
+        Data::Trace(trace) => return traced(&recording, trace, style),
         other => return repairs(&recording, other, style),
     };
     let judged = judge::audit(data, &|_, _| None);
@@ -36,13 +39,22 @@ fuzz_target!(|input: &[u8]| {
 fn repairs(recording: &Recording, data: &Data, style: Style) {
     for options in [fix::Options::default(), fix::Options { all: true, style }] {
         let page = match data {
-            Data::Offload(..) => return,
+            Data::Offload(..) | Data::Trace(_) => return,
             Data::Fix(fix) => fix::text(recording, fix, options),
             Data::Undo(undo) => fix::undo::text(recording, undo, options),
             Data::History(history) => fix::history::text(recording, history, options),
         };
         assert!(!page.contains('\r') && page.ends_with('\n'));
     }
+}
+
+/// What a tracing tool shows, and what stands beside it.
+fn traced(recording: &Recording, shown: &Trace, style: Style) {
+    for text in [trace::text(recording, shown), trace::list::text(&shown.head, style)] {
+        assert!(!text.contains('\r'));
+    }
+    let _ = trace::words::tracing(&shown.head);
+    let _ = trace::words::notes(shown);
 }
 
 fn same_when_read_back(recording: &Recording) {
