@@ -84,8 +84,25 @@ run_guest() {
     rm -f "$out/initramfs"
     if ((status)); then
         sed "s/^/$name console| /" "$out/console"
-        sed "s/^/$name output| /" "$out/output"
+        # awk ends the last line, which a guest that was killed owes.
+        awk -v name="$name" '{ print name " output| " $0 }' "$out/output"
     fi
     say "$name: $(<"$out/verdict") in $((SECONDS - started)) s on $(<"$kernel/release")"
+    return $status
+}
+
+# each_role FUNCTION ARGUMENT...: FUNCTION ROLE ARGUMENT... for each of $roles,
+# HOSTDIAG_VM_JOBS (2) at a time: a guest keeps one core of this machine busy.
+each_role() {
+    local role running=0 status=0
+    for role in "${roles[@]}"; do
+        if ((running == ${HOSTDIAG_VM_JOBS:-2})); then
+            wait -n || status=1
+            running=$((running - 1))
+        fi
+        "$1" "$role" "${@:2}" &
+        running=$((running + 1))
+    done
+    while ((running--)); do wait -n || status=1; done
     return $status
 }
