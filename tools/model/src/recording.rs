@@ -39,10 +39,11 @@
 //! * `lines` counts the lines before the end record, `crc32` (IEEE, eight hex
 //!   digits) is over all their bytes, newlines included.
 //! * Without an end record a recording is partial: readable, and every
-//!   rendering says so. Anything behind the end record is an error.
+//!   rendering says so; a last line that was cut off is left out. Anything behind
+//!   the end record is an error.
 //! * Absent is not zero: a field that a host cannot report is left out.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read};
 use std::mem::discriminant;
 
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,12 @@ use crate::history::History;
 use crate::host::Host;
 use crate::offload::OffloadData;
 use crate::plan::{Fix, Undo};
-use crate::stacks::{Additions, Mark};
+use crate::stacks::Additions;
 use crate::trace::{Accounting, Head, Overhead, Trace, Window};
+
+mod write;
+
+pub use self::write::Writer;
 
 /// Name of the schema.
 pub const SCHEMA: &str = "hostdiag.recording";
@@ -180,49 +185,11 @@ enum Line {
 }
 
 impl Recording {
-    /// Writes the recording as JSON lines.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let mut lines = Lines { out, crc: crc32fast::Hasher::new(), count: 0 };
-        lines.write(&Line::Header {
-            schema: SCHEMA.to_owned(),
-            version: VERSION.into(),
-            tool: self.tool.clone(),
-            command: self.command.clone(),
-            host: self.host.clone(),
-            started_ms: self.started_ms,
-        })?;
-        match &self.data {
-            Data::Offload(data, audit) => {
-                lines.write(&Tagged { kind: "offload", inner: data })?;
-                lines.write(&Tagged { kind: "audit", inner: audit })?;
-            }
-            Data::Fix(fix) => {
-                let inner = &Changing { changed: fix.changed(), inner: fix };
-                lines.write(&Tagged { kind: "fix", inner })?;
-            }
-            Data::Undo(undo) => {
-                let inner = &Changing { changed: undo.changed(), inner: undo };
-                lines.write(&Tagged { kind: "undo", inner })?;
-            }
-            Data::History(history) => lines.write(&Tagged { kind: "history", inner: history })?,
-            Data::Trace(trace) => lines.write_trace(trace)?,
-        }
-        for loss in &self.loss {
-            lines.write(&Tagged { kind: "loss", inner: loss })?;
-        }
-        if let Some(elapsed_ms) = self.elapsed_ms {
-            let crc32 = format!("{:08x}", lines.crc.clone().finalize());
-            let count = lines.count;
-            lines.write(&Line::End { elapsed_ms, lines: count, crc32 })?;
-        }
-        Ok(())
-    }
-
     /// Reads a recording, and nothing that is too large, damaged or unknown.
     pub fn read(input: &mut dyn BufRead) -> Result<Self, ReadError> {
         let mut reader = Reader { input, crc: crc32fast::Hasher::new(), line: 0, total: 0 };
         let mut recording = Parts::new(reader.header()?);
-        while let Some((line, crc_before)) = reader.next()? {
+        while let Some((line, crc_before)) = reader.next(recording.elapsed_ms.is_some())? {
             if recording.elapsed_ms.is_some() {
                 return Err(ReadError::Line(reader.line, "something follows the end record".into()));
             }
@@ -232,57 +199,6 @@ impl Recording {
             recording.add(line).map_err(|problem| ReadError::Line(reader.line, problem))?;
         }
         recording.finish().map_err(|problem| ReadError::Line(reader.line, problem))
-    }
-}
-
-/// Writes `inner` with its type, without a copy of it.
-#[derive(Serialize)]
-struct Tagged<'a, T: Serialize> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(flatten)]
-    inner: &'a T,
-}
-
-/// Writes `inner` with what a script wants to know first.
-#[derive(Serialize)]
-struct Changing<'a, T: Serialize> {
-    changed: bool,
-    #[serde(flatten)]
-    inner: &'a T,
-}
-
-struct Lines<'a> {
-    out: &'a mut dyn Write,
-    crc: crc32fast::Hasher,
-    count: u64,
-}
-
-impl Lines<'_> {
-    fn write_trace(&mut self, trace: &Trace) -> io::Result<()> {
-        self.write(&Tagged { kind: "trace", inner: &trace.head })?;
-        let stacks = trace.stacks.since(Mark::default());
-        if stacks != Additions::default() {
-            self.write(&Tagged { kind: "stacks", inner: &stacks })?;
-        }
-        for window in trace.windows.iter() {
-            self.write(&Tagged { kind: "window", inner: window })?;
-        }
-        if let Some(accounting) = &trace.accounting {
-            self.write(&Tagged { kind: "accounting", inner: accounting })?;
-        }
-        if let Some(overhead) = &trace.overhead {
-            self.write(&Tagged { kind: "overhead", inner: overhead })?;
-        }
-        Ok(())
-    }
-
-    fn write<T: Serialize>(&mut self, line: &T) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        self.crc.update(&bytes);
-        self.count += 1;
-        self.out.write_all(&bytes)
     }
 }
 
@@ -309,18 +225,20 @@ impl Reader<'_> {
         self.parse(&bytes)
     }
 
-    fn next(&mut self) -> Result<Option<(Line, crc32fast::Hasher)>, ReadError> {
+    /// The next line, and the checksum before it. Before the end record, a line that
+    /// was cut off is none: whoever wrote it was killed, or found no room.
+    fn next(&mut self, ended: bool) -> Result<Option<(Line, crc32fast::Hasher)>, ReadError> {
         let Some(bytes) = self.bytes()? else { return Ok(None) };
         let before = self.crc.clone();
         self.crc.update(&bytes);
-        Ok(Some((self.parse(&bytes)?, before)))
+        match self.parse(&bytes) {
+            Err(_) if !ended && !bytes.ends_with(b"\n") => Ok(None),
+            line => Ok(Some((line?, before))),
+        }
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Line, ReadError> {
-        serde_json::from_slice(bytes).map_err(|error| {
-            let cut = if bytes.ends_with(b"\n") { "" } else { "cut off: " };
-            ReadError::Line(self.line, format!("{cut}{error}"))
-        })
+        serde_json::from_slice(bytes).map_err(|error| ReadError::Line(self.line, error.to_string()))
     }
 
     /// One line with its newline, bounded.

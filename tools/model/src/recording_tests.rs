@@ -175,14 +175,16 @@ fn whether_something_changed_stands_first() {
 fn without_an_end_it_is_partial() {
     let text = String::from_utf8(bytes()).unwrap();
     let cut = text.rsplit_once("{\"type\":\"end\"").unwrap().0;
-    assert_eq!(Recording::read(&mut cut.as_bytes()).unwrap().elapsed_ms, None);
+    let partial = Recording::read(&mut cut.as_bytes()).unwrap();
+    assert_eq!(partial.elapsed_ms, None);
+    // In the middle of the end record.
+    assert_eq!(Recording::read(&mut &text.as_bytes()[..text.len() - 9]).unwrap(), partial);
 }
 
 #[test]
 fn damage_is_named_with_its_line() {
     let text = String::from_utf8(bytes()).unwrap();
     assert!(error(text.replace("web17", "web18").as_bytes()).contains("line 5: the checksum is wrong"));
-    assert!(error(&text.as_bytes()[..text.len() - 9]).contains("line 5: cut off"));
     assert!(error(format!("{text}{{}}").as_bytes()).contains("line 6"));
     let twice: String = text.split_inclusive('\n').flat_map(|line| [line, line]).collect();
     assert!(error(twice.as_bytes()).contains("line 2: a second header"));
