@@ -3,7 +3,7 @@
 // space reads the counters by mmap, without a system call.
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
-#include "compat.bpf.h"
+#include "alone.bpf.h"
 #include "filter.bpf.h"
 #include "slot.bpf.h"
 
@@ -43,9 +43,10 @@ static __always_inline int count(__u64 slot)
 SEC("kprobe")
 int one(void *ctx)
 {
-	without_preemption();
-	count(slot_of_copy());
-	with_preemption();
+	if (begin()) {
+		count(slot_of_copy());
+		end();
+	}
 	return 0;
 }
 
@@ -60,9 +61,15 @@ int many(void *ctx)
 SEC("kprobe")
 int by_address(struct pt_regs *regs)
 {
-	__u32 *slot = slot_by_address(regs);
+	__u32 *slot;
 
-	return slot ? count(*slot) : 0;
+	if (begin()) {
+		slot = slot_by_address(regs);
+		if (slot)
+			count(*slot);
+		end();
+	}
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -4,6 +4,7 @@
 // where it happens.
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
+#include "alone.bpf.h"
 #include "compat.bpf.h"
 #include "filter.bpf.h"
 #include "hist.bpf.h"
@@ -267,31 +268,41 @@ static __always_inline __u64 frame_of_trampoline(void *ctx)
 SEC("kprobe")
 int enter_traced(void *ctx)
 {
-	without_preemption();
-	entered(frame_of_trampoline(ctx), slot_of_copy());
-	with_preemption();
+	if (begin()) {
+		entered(frame_of_trampoline(ctx), slot_of_copy());
+		end();
+	}
 	return 0;
 }
 
 SEC("kprobe")
 int exit_traced(void *ctx)
 {
-	without_preemption();
-	returned(frame_of_trampoline(ctx), slot_of_copy());
-	with_preemption();
+	if (begin()) {
+		returned(frame_of_trampoline(ctx), slot_of_copy());
+		end();
+	}
 	return 0;
 }
 
 SEC("kprobe")
 int enter_probed(struct pt_regs *ctx)
 {
-	return entered(ctx->sp, slot_of_copy());
+	if (begin()) {
+		entered(ctx->sp, slot_of_copy());
+		end();
+	}
+	return 0;
 }
 
 SEC("kprobe")
 int exit_probed(struct pt_regs *ctx)
 {
-	return returned(ctx->sp - return_shift, slot_of_copy());
+	if (begin()) {
+		returned(ctx->sp - return_shift, slot_of_copy());
+		end();
+	}
+	return 0;
 }
 
 // For many functions at once; the cookie is the function's index.

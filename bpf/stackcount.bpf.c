@@ -5,7 +5,7 @@
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
-#include "compat.bpf.h"
+#include "alone.bpf.h"
 #include "filter.bpf.h"
 #include "hostdiag.h"
 #include "slot.bpf.h"
@@ -131,7 +131,7 @@ static __always_inline void count(void *ctx, struct stack_scratch *mine, __u64 s
 
 // The memory of a row is one event's at a time. The kernel runs one kprobe or
 // tracepoint program at a time on a CPU, but an fentry program within the helpers
-// of another, and up to 5.11 within its own.
+// of another; of those that share a row one has to wait.
 static __always_inline int event(void *ctx, __u32 row, __u64 slot)
 {
 	struct stack_scratch *mine;
@@ -159,10 +159,10 @@ int one(void *ctx)
 {
 	__u64 slot = slot_of_copy();
 
-	// Or others that come to this CPU meanwhile find the memory busy.
-	without_preemption();
-	event(ctx, slot & row_mask, slot);
-	with_preemption();
+	if (begin()) {
+		event(ctx, slot & row_mask, slot);
+		end();
+	}
 	return 0;
 }
 
@@ -177,9 +177,15 @@ int many(void *ctx)
 SEC("kprobe")
 int by_address(struct pt_regs *regs)
 {
-	__u32 *slot = slot_by_address(regs);
+	__u32 *slot;
 
-	return slot ? event(regs, 0, *slot) : 0;
+	if (begin()) {
+		slot = slot_by_address(regs);
+		if (slot)
+			event(regs, 0, *slot);
+		end();
+	}
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -22,8 +22,10 @@ pub mod pattern;
 pub mod plan;
 pub mod process;
 pub mod run;
+pub mod skeleton;
 pub mod stackcount;
 pub mod targets;
+pub mod types;
 pub mod user;
 pub mod vlan_features;
 

@@ -3,7 +3,6 @@
 use std::mem::MaybeUninit;
 
 use anyhow::Result;
-use hostdiag_model::trace::Head;
 
 use super::trace::{self, Session, TraceArgs};
 use crate::fail::Status;
@@ -49,12 +48,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     }
     let mut storage = MaybeUninit::uninit();
     let mut counting = Counting::start(&mut storage, targets, &filter)?;
-    let head = Head {
-        asked,
-        attach: counting.done.attach.clone(),
-        skipped: std::mem::take(&mut counting.done.skipped),
-        storage: None,
-    };
+    let head = counting.done.head(asked, None);
     if args.debug {
         output::say(&hostdiag_report::trace::list::text(&head, look.style()));
     }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::histogram::Unit;
-use hostdiag_model::trace::{By, Head, Timing};
+use hostdiag_model::trace::{By, Timing};
 
 use super::trace::{self, Format, Session, TraceArgs};
 use crate::fail::Status;
@@ -128,12 +128,8 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     }
     let mut storage = MaybeUninit::uninit();
     let mut timed = Timed::start(&mut storage, targets, &filter, args.options())?;
-    let head = Head {
-        asked,
-        attach: timed.done.attach.clone(),
-        skipped: std::mem::take(&mut timed.done.skipped),
-        storage: Some(timed.storage()),
-    };
+    let kept = Some(timed.storage());
+    let head = timed.done.head(asked, kept);
     let status = session.run(head, (&stop, &watch), &mut timed)?;
     trace::detach(std::mem::take(&mut timed.done.attached), &stop)?;
     Ok(status)

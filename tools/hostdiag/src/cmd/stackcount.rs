@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use hostdiag_model::trace::{AskedStacks, Head};
+use hostdiag_model::trace::AskedStacks;
 
 use super::trace::{self, Session, TraceArgs};
 use crate::fail::Status;
@@ -14,7 +14,7 @@ use crate::probe::stackcount::{Counting, Options};
 use crate::probe::targets::Targets;
 use crate::stop::Stop;
 
-/// Count call stacks of kernel functions and tracepoints.
+/// Count call stacks of functions, and tracepoints.
 ///
 /// Every call is counted in the kernel by the stack that it comes from, which
 /// begins with the function traced. Ends with Ctrl-C or after --duration, with the
@@ -105,12 +105,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     }
     let mut storage = MaybeUninit::uninit();
     let mut counting = Counting::start(&mut storage, targets, &filter, args.options())?;
-    let head = Head {
-        asked,
-        attach: counting.done.attach.clone(),
-        skipped: std::mem::take(&mut counting.done.skipped),
-        storage: None,
-    };
+    let head = counting.done.head(asked, None);
     if args.debug {
         output::say(&hostdiag_report::trace::list::text(&head, look.style()));
     }

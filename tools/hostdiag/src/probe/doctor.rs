@@ -8,21 +8,11 @@ use std::mem::MaybeUninit;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 
 use self::skel::DoctorSkelBuilder;
+use super::skeleton::skeleton;
 use super::{quietly, reason};
 use crate::kernel::facts::{Attempt, Mechanism};
 
-#[allow(
-    unsafe_code,
-    clippy::all,
-    clippy::restriction,
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    reason = "generated"
-)]
-mod skel {
-    include!(concat!(env!("OUT_DIR"), "/doctor.skel.rs"));
-}
+skeleton!("doctor");
 
 /// Loads and attaches the program of this mechanism and detaches it again.
 pub fn attempt(mechanism: Mechanism) -> Attempt {

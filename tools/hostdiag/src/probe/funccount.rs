@@ -11,22 +11,12 @@ use libbpf_rs::{MapHandle, OpenObject};
 use self::skel::{FunccountSkel, FunccountSkelBuilder};
 use super::attach::Programs;
 use super::run::Tool;
+use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
-use super::{filter, quietly, refused};
+use super::{quietly, refused};
 use crate::sys::Counters;
 
-#[allow(
-    unsafe_code,
-    clippy::all,
-    clippy::restriction,
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    reason = "generated"
-)]
-mod skel {
-    include!(concat!(env!("OUT_DIR"), "/funccount.skel.rs"));
-}
+skeleton!("funccount");
 
 /// The memory of all counters together is no more than this; with more CPUs and
 /// functions than go into it, CPUs share counters, which are atomic.
@@ -83,11 +73,7 @@ impl<'a> Counting<'a> {
         let layout = Layout::of(targets.functions.len(), cpus);
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, layout));
         let skel = skel.map_err(|error| refused("the programs that count", &error, &warnings))?;
-        filter::fill(&skel.maps.pids, &filter.pids)?;
-        filter::fill(&skel.maps.tids, &filter.tids)?;
-        if let Some(path) = &filter.cgroup {
-            filter::fill_cgroup(&skel.maps.cgroups, path)?;
-        }
+        skeleton::fill!(skel, filter)?;
         let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
             .context("failed to map the counters")?;
         let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
@@ -121,10 +107,8 @@ fn load<'a>(
     open.maps.counts.set_max_entries(number(layout.counters()))?;
     // A function has two addresses, see attach.rs.
     open.maps.slots.set_max_entries(number(2 * by_address).max(1))?;
-    open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
-    open.maps.tids.set_max_entries(filter::room(&filter.tids))?;
+    skeleton::set_up!(open, targets, filter);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
-        filter::constants!(rodata, filter);
         rodata.shard_mask = number(layout.shards - 1);
         rodata.stride = number(layout.stride);
     }
@@ -158,7 +142,9 @@ impl Tool for Counting<'_> {
     fn account(&self) -> Accounting {
         Accounting {
             entries: Some(self.before.iter().sum()),
-            recursion_missed: self.done.recursion_missed(self.programs()),
+            recursion_missed: self
+                .done
+                .recursion_missed(self.programs(), skeleton::busy_missed(&self.skel.maps.busy)),
             link_missed: self.done.attached.missed(),
             ..Accounting::default()
         }

@@ -17,25 +17,15 @@ use self::records::Records;
 use self::skel::{FunclatencySkel, FunclatencySkelBuilder, OpenFunclatencySkel};
 use super::attach::{Programs, Sides};
 use super::run::Tool;
+use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
-use super::{filter, quietly, refused};
+use super::{quietly, refused};
 use crate::sys::{self, Counters};
 
 mod layout;
 mod records;
 
-#[allow(
-    unsafe_code,
-    clippy::all,
-    clippy::restriction,
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    reason = "generated"
-)]
-mod skel {
-    include!(concat!(env!("OUT_DIR"), "/funclatency.skel.rs"));
-}
+skeleton!("funclatency");
 
 /// Most groups with `--by`, the one of all others included.
 const GROUPS: u32 = 1024;
@@ -81,11 +71,7 @@ impl<'a> Timed<'a> {
         let layout = Self::layout(&targets, options)?;
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, (layout, options)));
         let skel = skel.map_err(|error| refused("the programs that time calls", &error, &warnings))?;
-        filter::fill(&skel.maps.pids, &filter.pids)?;
-        filter::fill(&skel.maps.tids, &filter.tids)?;
-        if let Some(path) = &filter.cgroup {
-            filter::fill_cgroup(&skel.maps.cgroups, path)?;
-        }
+        skeleton::fill!(skel, filter)?;
         for group in 1..if options.timing.by.is_some() { layout.groups } else { 1 } {
             skel.maps
                 .unused
@@ -232,10 +218,8 @@ fn load<'a>(
     open.maps.records.set_max_entries(layout.shards * layout.groups)?;
     open.maps.names.set_max_entries(named)?;
     open.maps.unused.set_max_entries(named)?;
-    open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
-    open.maps.tids.set_max_entries(filter::room(&filter.tids))?;
+    skeleton::set_up!(open, targets, filter);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
-        filter::constants!(rodata, filter);
         rodata.shard_mask = layout.shards - 1;
         rodata.groups = layout.groups;
         rodata.sub_bits = layout.resolution.sub_bits().into();
@@ -303,7 +287,9 @@ impl Tool for Timed<'_> {
             start_lost: in_table(Account::StartLost),
             return_missed: in_table(Account::ReturnMissed),
             in_flight: table.then(|| self.skel.maps.starts.keys().count() as u64),
-            recursion_missed: self.done.recursion_missed(self.programs()),
+            recursion_missed: self
+                .done
+                .recursion_missed(self.programs(), skeleton::busy_missed(&self.skel.maps.busy)),
             link_missed: self.done.attached.missed(),
             ..Accounting::default()
         }

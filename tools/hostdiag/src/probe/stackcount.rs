@@ -18,25 +18,15 @@ use self::record::{Key, Record};
 use self::skel::{StackcountSkel, StackcountSkelBuilder};
 use super::attach::Programs;
 use super::run::Tool;
+use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
-use super::{filter, quietly, refused};
+use super::{quietly, refused};
 use crate::sys;
 
 mod frames;
 pub mod record;
 
-#[allow(
-    unsafe_code,
-    clippy::all,
-    clippy::restriction,
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    reason = "generated"
-)]
-mod skel {
-    include!(concat!(env!("OUT_DIR"), "/stackcount.skel.rs"));
-}
+skeleton!("stackcount");
 
 /// Frames of a part of a stack, at most: MAX_FRAMES of bpf/hostdiag.h.
 const MAX_FRAMES: usize = 127;
@@ -95,11 +85,7 @@ impl<'a> Counting<'a> {
     ) -> Result<Self> {
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, options));
         let skel = skel.map_err(|error| refused("the programs that count stacks", &error, &warnings))?;
-        filter::fill(&skel.maps.pids, &filter.pids)?;
-        filter::fill(&skel.maps.tids, &filter.tids)?;
-        if let Some(path) = &filter.cgroup {
-            filter::fill_cgroup(&skel.maps.cgroups, path)?;
-        }
+        skeleton::fill!(skel, filter)?;
         let arrived: Rc<RefCell<Vec<Record>>> = Rc::default();
         let ring = ring(&skel.maps.stacks, arrived.clone()).context("failed to open the ring of stacks")?;
         let entries = targets.entries();
@@ -204,10 +190,8 @@ fn load<'a>(
     open.maps.counts.set_max_entries(options.max_stacks.max(1))?;
     open.maps.stacks.set_max_entries(RING)?;
     open.maps.scratch.set_max_entries(rows)?;
-    open.maps.pids.set_max_entries(filter::room(&filter.pids))?;
-    open.maps.tids.set_max_entries(filter::room(&filter.tids))?;
+    skeleton::set_up!(open, targets, filter);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
-        filter::constants!(rodata, filter);
         let random = RandomState::new();
         rodata.seeds = [random.hash_one(0), random.hash_one(1)];
         rodata.with_kernel = options.kernel.into();
@@ -254,14 +238,11 @@ impl Tool for Counting<'_> {
 
     fn account(&self) -> Accounting {
         let [entries, no_room, nested] = self.totals();
-        // Before 5.12 nothing keeps a trampoline's program from being entered again,
-        // so that it sees for itself how often it was.
-        let missed = self.done.recursion_missed(self.programs());
-        let missed = missed.or((nested > 0 || self.done.only_fentry()).then_some(0));
+        let seen = nested + skeleton::busy_missed(&self.skel.maps.busy);
         let cut = |(key, count): (&Key, &u64)| self.known.get(key).filter(|(_, cut)| *cut).map(|_| *count);
         Accounting {
             entries: Some(entries),
-            recursion_missed: missed.map(|missed| missed + nested),
+            recursion_missed: self.done.recursion_missed(self.programs(), seen),
             link_missed: self.done.attached.missed(),
             stack_lost: Some(no_room + self.not_handed_over),
             stack_cut: Some(self.before.iter().filter_map(cut).sum()),

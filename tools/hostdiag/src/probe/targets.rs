@@ -8,15 +8,14 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Result;
-use hostdiag_model::trace::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
-use libbpf_rs::btf::Btf;
-use libbpf_rs::btf::types::{Func, Struct};
+use hostdiag_model::trace::{Asked, Attach, Function, Head, Mechanism, Reason, SkipReason, Skipped, Storage};
 
 use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::pattern::{self, Names, Pattern};
 use super::plan::{self, FEW, Group, Sides, Way};
-use super::{events, not_attached, quietly, reason, user};
+use super::types::Types;
+use super::{events, not_attached, reason, user};
 use crate::fail::{Code, Failure};
 use crate::sys;
 
@@ -46,6 +45,8 @@ pub struct Targets {
     pub functions: Vec<Function>,
     /// What matched and is left out.
     pub skipped: Vec<Skipped>,
+    /// This kernel lets a program behind a trampoline be entered again.
+    pub reentrant: bool,
     targets: Vec<Target>,
     groups: Vec<Group>,
     /// Ways to attach to many functions in one go that this kernel may have.
@@ -65,6 +66,8 @@ pub struct Done {
     pub slots: Vec<u32>,
     /// What matched and was left out or refused.
     pub skipped: Vec<Skipped>,
+    /// As in [`Targets`].
+    reentrant: bool,
 }
 
 impl Targets {
@@ -85,6 +88,7 @@ impl Targets {
         let mut targets = Self {
             functions: Vec::new(),
             skipped: Vec::new(),
+            reentrant: false,
             targets: Vec::new(),
             groups: Vec::new(),
             mass: Vec::new(),
@@ -143,6 +147,7 @@ impl Targets {
             fit.resize(self.targets.len(), btf.is_some());
         }
         self.mass = types.mass(request.sides);
+        self.reentrant = types.let_programs_in_again();
         self.groups = plan::groups((request.way, request.sides), &self.mass, &fit, request.yes)?;
         Ok(())
     }
@@ -298,6 +303,7 @@ impl Targets {
             attach: Vec::new(),
             slots: Vec::new(),
             skipped: std::mem::take(&mut self.skipped),
+            reentrant: self.reentrant,
         };
         let mut last = None;
         for group in std::mem::take(&mut self.groups) {
@@ -391,63 +397,24 @@ impl Done {
         self.attached.programs().chain(whole.map(|(_, program)| *program)).collect()
     }
 
-    /// How often the kernel left one of these programs out because one was running
-    /// on that CPU already; absent where it does not count that. Trampolines do
-    /// since 5.12, the others since about 6.7.
-    pub fn recursion_missed(&self, programs: Vec<BorrowedFd<'_>>) -> Option<u64> {
+    /// How often one of these programs was left out because one was running on that
+    /// CPU already, `seen` times by themselves and otherwise by the kernel; absent
+    /// where that is not all. The kernel counts it for trampolines since 5.12 and for
+    /// the others since about 6.7; before, trampolines' programs do (bpf/alone.bpf.h).
+    pub fn recursion_missed(&self, programs: Vec<BorrowedFd<'_>>, seen: u64) -> Option<u64> {
         let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
-        let counted = self.only_fentry() || self.attached.tells_missed();
-        if counted { programs.into_iter().map(missed).sum() } else { None }
-    }
-
-    /// Whether all that is attached is trampolines.
-    pub fn only_fentry(&self) -> bool {
-        self.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry)
-    }
-}
-
-/// The kernel's own types, where it has them.
-struct Types(Option<Btf<'static>>);
-
-impl Types {
-    fn read() -> Self {
-        Self(quietly(|| Btf::from_vmlinux().ok()).0)
-    }
-
-    /// Whether the kernel has kprobe.multi. A type of its own tells; programs
-    /// load, and its other names are there, without CONFIG_FPROBE too.
-    fn multi(&self) -> bool {
-        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_kprobe_multi_link").is_some())
-    }
-
-    /// Ways to attach to many functions in one go, best first. That a kernel has
-    /// sessions is known only once one is attached; without this function, which
-    /// their programs call, it has none.
-    fn mass(&self, sides: Sides) -> Vec<Mechanism> {
-        let session = || {
-            self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Func<'_>>("bpf_session_cookie").is_some())
+        let trampolines = self.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry);
+        let by_kernel = match () {
+            () if trampolines && self.reentrant => Some(0),
+            () if trampolines || self.attached.tells_missed() => programs.into_iter().map(missed).sum(),
+            () => None,
         };
-        match (self.multi(), sides) {
-            (false, _) => Vec::new(),
-            (true, Sides::Both) if session() => vec![Mechanism::KprobeSession, Mechanism::KprobeMulti],
-            (true, _) => vec![Mechanism::KprobeMulti],
-        }
+        by_kernel.map(|missed: u64| missed + seen).or((seen > 0).then_some(seen))
     }
 
-    /// Whether a trampoline stays while a call is in it: this type came with that
-    /// (e21aa341785c, Linux 5.12 and stable kernels).
-    fn keep_trampolines(&self) -> bool {
-        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_tramp_image").is_some())
-    }
-
-    fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
-        let Some(btf) = &self.0 else { return HashMap::new() };
-        btf.type_by_kind::<Func<'_>>()
-            .filter_map(|function| {
-                let name = function.name()?.to_str().filter(|name| wanted(name))?;
-                Some((name.to_owned(), u32::from(function.type_id())))
-            })
-            .collect()
+    /// What a recording begins with. What was left out is in there from now on.
+    pub fn head(&mut self, asked: Asked, storage: Option<Storage>) -> Head {
+        Head { asked, attach: self.attach.clone(), skipped: std::mem::take(&mut self.skipped), storage }
     }
 }
 

@@ -12,20 +12,10 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Iter, Link};
 
 use self::skel::{VlanFeaturesSkel, VlanFeaturesSkelBuilder};
+use super::skeleton::skeleton;
 use super::{quietly, refused};
 
-#[allow(
-    unsafe_code,
-    clippy::all,
-    clippy::restriction,
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    reason = "generated"
-)]
-mod skel {
-    include!(concat!(env!("OUT_DIR"), "/vlan_features.skel.rs"));
-}
+skeleton!("vlan_features");
 
 /// Feature bits of one device, by the bit numbers of the running kernel. They
 /// differ between kernels: name them by its string set (`ETH_SS_FEATURES`).

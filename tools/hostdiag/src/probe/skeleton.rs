@@ -1,0 +1,79 @@
+//! What the skeletons of programs have in common. Each is a type of its own, so
+//! that much of it is macros.
+
+use anyhow::Result;
+use hostdiag_model::trace::Filter;
+use libbpf_rs::{MapCore, MapFlags};
+
+use super::filter;
+
+/// The module `skel`: what the build made of bpf/NAME.bpf.c.
+macro_rules! skeleton {
+    ($name:literal) => {
+        #[allow(
+            unsafe_code,
+            clippy::all,
+            clippy::restriction,
+            missing_docs,
+            unreachable_pub,
+            dead_code,
+            reason = "generated"
+        )]
+        mod skel {
+            include!(concat!(env!("OUT_DIR"), "/", $name, ".skel.rs"));
+        }
+    };
+}
+pub(crate) use skeleton;
+
+/// Sets up bpf/filter.bpf.h and bpf/alone.bpf.h in a skeleton that is open.
+macro_rules! set_up {
+    ($open:expr, $targets:expr, $filter:expr) => {{
+        let reentrant = $targets.reentrant;
+        $open.maps.pids.set_max_entries($crate::probe::filter::room(&$filter.pids))?;
+        $open.maps.tids.set_max_entries($crate::probe::filter::room(&$filter.tids))?;
+        $open.maps.busy.set_max_entries($crate::probe::skeleton::busy_room(reentrant))?;
+        if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
+            $crate::probe::filter::constants!(rodata, $filter);
+            rodata.reentrant = reentrant.into();
+        }
+    }};
+}
+pub(crate) use set_up;
+
+/// Fills the maps of bpf/filter.bpf.h of a skeleton that is loaded.
+macro_rules! fill {
+    ($skel:expr, $filter:expr) => {
+        $crate::probe::skeleton::fill_maps((&$skel.maps.pids, &$skel.maps.tids, &$skel.maps.cgroups), $filter)
+    };
+}
+pub(crate) use fill;
+
+/// Fills the maps of processes, threads and cgroups.
+///
+/// # Errors
+/// `no-such-cgroup`; a map is full.
+pub fn fill_maps(
+    (pids, tids, cgroups): (&impl MapCore, &impl MapCore, &impl MapCore),
+    filter: &Filter,
+) -> Result<()> {
+    filter::fill(pids, &filter.pids)?;
+    filter::fill(tids, &filter.tids)?;
+    filter.cgroup.as_ref().map_or(Ok(()), |path| filter::fill_cgroup(cgroups, path))
+}
+
+/// Entries of the map `busy`: CPUs, where it is used.
+pub fn busy_room(reentrant: bool) -> u32 {
+    let cpus = || libbpf_rs::num_possible_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok());
+    if reentrant { cpus().unwrap_or(1) } else { 1 }
+}
+
+/// Events that the map `busy` has counted as missed, on all CPUs.
+pub fn busy_missed(busy: &impl MapCore) -> u64 {
+    let missed = |key: Vec<u8>| {
+        let value = busy.lookup(&key, MapFlags::ANY).ok().flatten()?;
+        // `struct busy`: inside, missed.
+        value.as_chunks().0.get(1).copied().map(u64::from_ne_bytes)
+    };
+    busy.keys().filter_map(missed).sum()
+}
