@@ -24,6 +24,7 @@ pub mod process;
 pub mod run;
 pub mod stackcount;
 pub mod targets;
+pub mod types;
 pub mod user;
 pub mod vlan_features;
 
@@ -84,7 +85,7 @@ pub(crate) fn reason(error: &str) -> &str {
 pub(crate) fn not_attached(mechanism: Mechanism, error: &std::io::Error) -> Failure {
     let why = reason(&error.to_string()).to_owned();
     let way = mechanism.as_str();
-    if matches!(mechanism, Mechanism::Tracepoint | Mechanism::Uprobe) {
+    if matches!(mechanism, Mechanism::Tracepoint | Mechanism::Uprobe | Mechanism::UprobeMulti) {
         return Failure::new(Code::NoBpf, format!("the kernel refused {way}: {why}"))
             .hint("hostdiag doctor tells what this kernel allows");
     }

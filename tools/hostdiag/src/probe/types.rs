@@ -1,0 +1,68 @@
+//! What the kernel's own types tell of the ways to attach.
+
+use std::collections::HashMap;
+
+use hostdiag_model::trace::Mechanism;
+use libbpf_rs::btf::Btf;
+use libbpf_rs::btf::types::{Func, Struct};
+
+use super::plan::{Sides, UserMulti};
+use super::{doctor, quietly};
+
+/// The kernel's own types, where it has them.
+pub struct Types(Option<Btf<'static>>);
+
+impl Types {
+    /// Reads them.
+    pub fn read() -> Self {
+        Self(quietly(|| Btf::from_vmlinux().ok()).0)
+    }
+
+    /// Whether the kernel has kprobe.multi. A type of its own tells; programs
+    /// load, and its other names are there, without CONFIG_FPROBE too.
+    pub fn multi(&self) -> bool {
+        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_kprobe_multi_link").is_some())
+    }
+
+    /// Ways to attach to many functions in one go, best first. That a kernel has
+    /// sessions is known only once one is attached; without this function, which
+    /// their programs call, it has none.
+    pub fn mass(&self, sides: Sides) -> Vec<Mechanism> {
+        let session = || {
+            self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Func<'_>>("bpf_session_cookie").is_some())
+        };
+        match (self.multi(), sides) {
+            (false, _) => Vec::new(),
+            (true, Sides::Both) if session() => vec![Mechanism::KprobeSession, Mechanism::KprobeMulti],
+            (true, _) => vec![Mechanism::KprobeMulti],
+        }
+    }
+
+    /// Whether a trampoline stays while a call is in it: this type came with that
+    /// (e21aa341785c, Linux 5.12 and stable kernels).
+    pub fn keep_trampolines(&self) -> bool {
+        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_tramp_image").is_some())
+    }
+
+    /// Whether the kernel has uprobe.multi, told by a type of its own, and whether one
+    /// of a single process is of all its threads, which nothing but trying tells.
+    pub fn user_multi(&self, single: bool) -> UserMulti {
+        let has = |btf: &Btf<'_>| btf.type_by_name::<Struct<'_>>("bpf_uprobe_multi_link").is_some();
+        match self.0.as_ref().is_some_and(has) {
+            false => UserMulti::Absent,
+            true if single && doctor::uprobe_multi().is_ok_and(|whole| !whole) => UserMulti::OneThread,
+            true => UserMulti::Works,
+        }
+    }
+
+    /// Ids of functions that are wanted, by name.
+    pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
+        let Some(btf) = &self.0 else { return HashMap::new() };
+        btf.type_by_kind::<Func<'_>>()
+            .filter_map(|function| {
+                let name = function.name()?.to_str().filter(|name| wanted(name))?;
+                Some((name.to_owned(), u32::from(function.type_id())))
+            })
+            .collect()
+    }
+}
