@@ -48,4 +48,15 @@ int iter_task(void *ctx)
 	return 0;
 }
 
+// How often the next one ran.
+__u64 calls = 0;
+
+// Attached to a function of hostdiag itself.
+SEC("uprobe.multi")
+int uprobe_multi(void *ctx)
+{
+	__sync_fetch_and_add(&calls, 1);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -57,6 +57,14 @@ int many(void *ctx)
 	return count(bpf_get_attach_cookie(ctx));
 }
 
+// For many functions of a program or library at once likewise. Nothing keeps it from
+// being preempted, nor another from running meanwhile, which the counters bear.
+SEC("uprobe.multi")
+int user_many(void *ctx)
+{
+	return count(bpf_get_attach_cookie(ctx));
+}
+
 // For many kprobes in one event.
 SEC("kprobe")
 int by_address(struct pt_regs *regs)

@@ -318,6 +318,19 @@ int exit_many(struct pt_regs *ctx)
 	return returned(ctx->sp - return_shift, bpf_get_attach_cookie(ctx));
 }
 
+// For many functions of a program or library at once likewise.
+SEC("uprobe.multi")
+int enter_user_many(struct pt_regs *ctx)
+{
+	return entered(ctx->sp, bpf_get_attach_cookie(ctx));
+}
+
+SEC("uretprobe.multi")
+int exit_user_many(struct pt_regs *ctx)
+{
+	return returned(ctx->sp - return_shift, bpf_get_attach_cookie(ctx));
+}
+
 // Entry and return in one: the kernel keeps the start.
 SEC("kprobe.session")
 int session(struct pt_regs *ctx)

@@ -173,6 +173,16 @@ int many(void *ctx)
 	return event(ctx, 0, bpf_get_attach_cookie(ctx));
 }
 
+// For many functions of a program or library at once likewise.
+SEC("uprobe.multi")
+int user_many(void *ctx)
+{
+	without_preemption();
+	event(ctx, 0, bpf_get_attach_cookie(ctx));
+	with_preemption();
+	return 0;
+}
+
 // For many kprobes in one event.
 SEC("kprobe")
 int by_address(struct pt_regs *regs)

@@ -18,6 +18,7 @@ mod stack;
 mod stacks;
 mod trace;
 mod traffic;
+pub(crate) mod user;
 
 pub(crate) use apart::{AfXdp, Datapath, Xdp};
 pub(crate) use audit::{Audited, Unprivileged, audit, audit_unprivileged, hostdiag, page};

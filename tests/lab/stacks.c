@@ -44,6 +44,14 @@ static APART long branch_one(unsigned bits, int depth)
 	return (bits & 1 ? branch_one : branch_zero)(bits >> 1, depth - 1) | 32;
 }
 
+// No probe can stand in for an instruction with this prefix (is_prefix_bad of
+// arch/x86/kernel/uprobes.c). Nothing calls it.
+__asm__(".globl locked_add\n"
+	".type locked_add, @function\n"
+	"locked_add: lock addl $1, (%rdi)\n"
+	"ret\n"
+	".size locked_add, .-locked_add\n");
+
 // stacks paths N M: N calls by one path, M by the other.
 // stacks tree DEPTH TIMES: all paths of that depth, each so often.
 // stacks deep DEPTH: one call, so deep.

@@ -61,6 +61,8 @@ pub fn because(reason: &Reason) -> String {
         Reason::Many => ": all in one go".into(),
         Reason::NotInBtf => ": not in BTF, or not unique".into(),
         Reason::NoMulti => ": this kernel has no kprobe.multi".into(),
+        Reason::NoUprobeMulti => ": this kernel has no uprobe.multi".into(),
+        Reason::OneThread => ": uprobe.multi of this kernel sees one thread of a process".into(),
         Reason::OnlyWay => String::new(),
         Reason::Refused { tried, error } => format!(": the kernel refused {}, {error}", tried.as_str()),
     }
@@ -171,6 +173,10 @@ mod tests {
         assert_eq!(
             tracing(&head(Mechanism::Fentry, Reason::Few)),
             "Tracing 1 function for \"f\" (fentry: in BTF, unique)... Hit Ctrl-C to end."
+        );
+        assert!(
+            tracing(&head(Mechanism::Uprobe, Reason::OneThread))
+                .contains("(uprobe: uprobe.multi of this kernel sees one thread of a process)")
         );
         let refused = Reason::Refused { tried: Mechanism::Fentry, error: "Operation not permitted".into() };
         assert!(

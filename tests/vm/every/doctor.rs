@@ -39,6 +39,7 @@ fn doctor_knows_how_to_attach_on_this_kernel() {
     }
     assert_eq!(works(&doctor, "kprobe.multi"), many);
     assert_eq!(works(&doctor, "kprobe.session"), many && named("BPF_TRACE_KPROBE_SESSION"));
+    assert_eq!(works(&doctor, "uprobe.multi"), named("bpf_uprobe_multi_link"));
     assert_eq!(works(&doctor, "recursion"), named("recursion_misses"));
 }
 

@@ -5,6 +5,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use hostdiag::probe::user::{Wanted, find};
+use hostdiag_model::trace::SkipReason;
+
+use crate::lab::{Paths, Tracing, btf, user};
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -60,4 +63,52 @@ fn a_function_of_a_library_is_probed_by_its_offset() {
     shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
     assert!(shell.wait().unwrap().success());
     assert_eq!(probe.hits(), 7);
+}
+
+#[test]
+fn many_functions_of_a_program_are_counted_apart() {
+    user::many_are_counted_apart();
+}
+
+#[test]
+fn many_functions_of_a_program_are_timed_within_each_other() {
+    user::many_are_timed_within_each_other();
+}
+
+#[test]
+fn many_functions_of_a_program_have_their_stacks() {
+    user::many_have_their_stacks();
+}
+
+/// One that cannot be probed keeps none of the others from it.
+#[test]
+fn a_function_that_cannot_be_probed_is_left_out_alone() {
+    let program = "/lib/hostdiag/stacks";
+    for (way, mechanism) in user::user_ways() {
+        let mut paths = Paths::new(&["paths", "1003", "509"]);
+        let patterns = [format!("{program}:path_*"), format!("{program}:locked_*")];
+        let (pid, [path, locked]) = (paths.pid().to_string(), &patterns);
+        let args = [&["funccount", "--format", "json", "-p", &pid, path, locked], way].concat();
+        let tracing = Tracing::start(&args);
+        paths.run();
+        let traced = tracing.record();
+        assert_eq!((traced.status, traced.mechanisms()), (Some(0), vec![mechanism]), "{}", traced.said);
+        assert_eq!((traced.calls("path_left"), traced.calls("path_right")), (1512, 509));
+        let skipped: Vec<_> =
+            traced.trace().head.skipped.iter().map(|one| (one.name.as_str(), &one.reason)).collect();
+        let refused = SkipReason::Refused("Operation not supported".into());
+        assert_eq!(skipped, [("locked_add", &refused)]);
+    }
+}
+
+#[test]
+fn why_functions_of_a_program_are_attached_one_by_one_is_said() {
+    let args = ["funccount", "-d", "10ms", "/lib/hostdiag/stacks:path_*"];
+    let (output, said) = Tracing::start(&args).wait();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let reason = match btf("bpf_uprobe_multi_link") {
+        true => "(uprobe.multi: all in one go)",
+        false => "(uprobe: this kernel has no uprobe.multi)",
+    };
+    assert!(said.contains(reason), "{said}");
 }

@@ -86,7 +86,7 @@ pub(crate) fn reason(error: &str) -> &str {
 pub(crate) fn not_attached(mechanism: Mechanism, error: &std::io::Error) -> Failure {
     let why = reason(&error.to_string()).to_owned();
     let way = mechanism.as_str();
-    if matches!(mechanism, Mechanism::Tracepoint | Mechanism::Uprobe) {
+    if matches!(mechanism, Mechanism::Tracepoint | Mechanism::Uprobe | Mechanism::UprobeMulti) {
         return Failure::new(Code::NoBpf, format!("the kernel refused {way}: {why}"))
             .hint("hostdiag doctor tells what this kernel allows");
     }

@@ -158,10 +158,7 @@ pub fn attach_kprobe_multi(
         flags: if when == Many::Return { libbpf_sys::BPF_F_KPROBE_MULTI_RETURN } else { 0 },
         ..Default::default()
     };
-    let mut options = libbpf_sys::bpf_link_create_opts {
-        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
-        ..Default::default()
-    };
+    let mut options = link_options();
     // Not as a literal: libbpf wants the rest of the union to be 0.
     options.__bindgen_anon_1.kprobe_multi = functions;
     let kind = match when {
@@ -169,6 +166,48 @@ pub fn attach_kprobe_multi(
         Many::Entry | Many::Return => libbpf_sys::BPF_TRACE_KPROBE_MULTI,
     };
     // SAFETY: the kernel reads `cnt` addresses and as many cookies.
+    let result = unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), 0, kind, &raw const options) };
+    owned(result)
+}
+
+fn link_options() -> libbpf_sys::bpf_link_create_opts {
+    libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    }
+}
+
+/// Attaches an uprobe.multi program to all these offsets into a program or library,
+/// each with its cookie: in this process alone, or in all.
+///
+/// # Errors
+/// `EINVAL` before Linux 6.6, `ESRCH` without the process; otherwise one function of
+/// them cannot be had, and none is attached.
+pub fn attach_uprobe_multi(
+    (program, when): (BorrowedFd<'_>, Many),
+    (path, pid): (&CStr, Option<u32>),
+    offsets: &[u64],
+    cookies: &[u64],
+) -> io::Result<OwnedFd> {
+    if offsets.len() != cookies.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut options = link_options();
+    options.__bindgen_anon_1.uprobe_multi = libbpf_sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_3 {
+        path: path.as_ptr(),
+        offsets: offsets.as_ptr(),
+        cookies: cookies.as_ptr(),
+        cnt: u32::try_from(offsets.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
+        flags: if when == Many::Return { libbpf_sys::BPF_F_UPROBE_MULTI_RETURN } else { 0 },
+        // 0: every process.
+        pid: pid.unwrap_or(0),
+        ..Default::default()
+    };
+    let kind = match when {
+        Many::Session => libbpf_sys::BPF_TRACE_UPROBE_SESSION,
+        Many::Entry | Many::Return => libbpf_sys::BPF_TRACE_UPROBE_MULTI,
+    };
+    // SAFETY: the kernel reads the path, `cnt` offsets and as many cookies.
     let result = unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), 0, kind, &raw const options) };
     owned(result)
 }

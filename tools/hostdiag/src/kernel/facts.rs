@@ -8,11 +8,12 @@ pub use hostdiag_model::trace::Mechanism;
 use super::caps::Capabilities;
 
 /// The ways to attach that are tried, in the order in which they are printed.
-pub const TRIED: [Mechanism; 7] = [
+pub const TRIED: [Mechanism; 8] = [
     Mechanism::Fentry,
     Mechanism::Kprobe,
     Mechanism::KprobeMulti,
     Mechanism::KprobeSession,
+    Mechanism::UprobeMulti,
     Mechanism::Tracepoint,
     Mechanism::RawTracepoint,
     Mechanism::Iterator,

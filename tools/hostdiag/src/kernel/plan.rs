@@ -193,6 +193,9 @@ fn remedy(mechanism: Mechanism) -> &'static str {
         }
         Mechanism::Tracepoint | Mechanism::RawTracepoint => "a kernel with CONFIG_BPF_EVENTS=y",
         Mechanism::Iterator => "a kernel of 5.8 or later with CONFIG_DEBUG_INFO_BTF=y",
+        Mechanism::UprobeMulti => {
+            "a kernel with CONFIG_UPROBES=y, 6.6 or later; else functions of programs attach one by one"
+        }
         Mechanism::Uprobe => "a kernel with CONFIG_UPROBES=y and CONFIG_UPROBE_EVENTS=y",
     }
 }

@@ -77,11 +77,12 @@ impl<'a> Counting<'a> {
         let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
             .context("failed to map the counters")?;
         let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
+        let user_many = targets.want(Mechanism::UprobeMulti).then(|| skel.progs.user_many.as_fd());
         let by_address = match targets.wants_by_address() {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many) };
+        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many, user_many) };
         let done = targets.attach(&programs)?;
         let before = vec![0; done.slots.len()];
         Ok(Self { skel, counters, layout, before, done })
@@ -101,6 +102,7 @@ fn load<'a>(
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
     let mut open = FunccountSkelBuilder::default().open(storage)?;
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
+    open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
     let by_address = targets.wants_by_address();
     open.progs.by_address.set_autoload(by_address > 0);
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -136,7 +138,11 @@ impl Tool for Counting<'_> {
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
         let progs = &self.skel.progs;
-        self.done.programs(&[("many", progs.many.as_fd()), ("by_address", progs.by_address.as_fd())])
+        self.done.programs(&[
+            ("many", progs.many.as_fd()),
+            ("user_many", progs.user_many.as_fd()),
+            ("by_address", progs.by_address.as_fd()),
+        ])
     }
 
     fn account(&self) -> Accounting {

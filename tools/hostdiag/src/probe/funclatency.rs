@@ -179,10 +179,13 @@ impl Name {
 fn programs<'a>(skel: &'a FunclatencySkel<'_>, targets: &Targets) -> Programs<'a> {
     let progs = &skel.progs;
     let many = targets.want(Mechanism::KprobeMulti);
+    let user_many = targets.want(Mechanism::UprobeMulti);
+    let user = || Sides { entry: progs.enter_user_many.as_fd(), exit: Some(progs.exit_user_many.as_fd()) };
     Programs {
         traced: Sides { entry: progs.enter_traced.insns(), exit: Some(progs.exit_traced.insns()) },
         probed: Sides { entry: progs.enter_probed.insns(), exit: Some(progs.exit_probed.insns()) },
         many: many.then(|| Sides { entry: progs.enter_many.as_fd(), exit: Some(progs.exit_many.as_fd()) }),
+        user_many: user_many.then(user),
         session: targets.want(Mechanism::KprobeSession).then(|| progs.session.as_fd()),
         by_address: None,
     }
@@ -199,6 +202,9 @@ fn choose(open: &mut OpenFunclatencySkel<'_>, targets: &Targets) {
     let many = targets.want(Mechanism::KprobeMulti);
     open.progs.enter_many.set_autoload(many);
     open.progs.exit_many.set_autoload(many);
+    let user_many = targets.want(Mechanism::UprobeMulti);
+    open.progs.enter_user_many.set_autoload(user_many);
+    open.progs.exit_user_many.set_autoload(user_many);
     open.progs.session.set_autoload(targets.want(Mechanism::KprobeSession));
 }
 
@@ -274,6 +280,8 @@ impl Tool for Timed<'_> {
             ("session", progs.session.as_fd()),
             ("many", progs.enter_many.as_fd()),
             ("many", progs.exit_many.as_fd()),
+            ("user_many", progs.enter_user_many.as_fd()),
+            ("user_many", progs.exit_user_many.as_fd()),
         ])
     }
 

@@ -29,9 +29,9 @@ pub enum Way {
     Fentry,
     /// All in one go, entry and return in one program (CONFIG_FPROBE, 6.10).
     Session,
-    /// All in one go (CONFIG_FPROBE, 5.18).
+    /// All in one go (CONFIG_FPROBE, 5.18; functions of programs 6.6).
     Multi,
-    /// Kprobes, one by one.
+    /// Kprobes, one by one; uprobes for functions of programs.
     Kprobe,
 }
 
@@ -117,6 +117,41 @@ fn auto(mass: &[Mechanism], fits: &[bool], few_without_multi: usize) -> Vec<Grou
         .collect()
 }
 
+/// Whether many functions of programs and libraries can be attached to in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserMulti {
+    /// They can.
+    Works,
+    /// This kernel has no uprobe.multi.
+    Absent,
+    /// A single process is asked for, and the kernel would take it for its first thread.
+    OneThread,
+}
+
+/// The ways to so many functions of programs and libraries. One is attached alone.
+///
+/// # Errors
+/// `too-many-functions` as [`groups`].
+pub fn user(
+    way: Way,
+    number: usize,
+    multi: UserMulti,
+    yes: bool,
+) -> Result<Vec<(Mechanism, Reason)>, Failure> {
+    use Mechanism::{Uprobe, UprobeMulti};
+    let ways = match (way, multi) {
+        (Way::Kprobe, _) => vec![(Uprobe, Reason::Asked)],
+        // It would count wrong.
+        (_, UserMulti::OneThread) => vec![(Uprobe, Reason::OneThread)],
+        (Way::Multi | Way::Session, _) if number > 1 => vec![(UprobeMulti, Reason::Asked)],
+        (_, UserMulti::Works) => vec![(UprobeMulti, Reason::Many), (Uprobe, Reason::Many)],
+        (_, UserMulti::Absent) if number > 1 => vec![(Uprobe, Reason::NoUprobeMulti)],
+        (_, UserMulti::Absent) => vec![(Uprobe, Reason::OnlyWay)],
+    };
+    let slow = ways.first().is_some_and(|(first, _)| *first == Uprobe);
+    if slow && number > SLOW && !yes { Err(too_many(number)) } else { Ok(ways) }
+}
+
 /// In a guest of two emulated CPUs a kprobe of an event took 18 ms to attach and
 /// 37 to detach, mostly waiting for the other CPU.
 pub(super) fn too_many(number: usize) -> Failure {
@@ -196,6 +231,28 @@ mod tests {
         assert_eq!(clones, ["fentry(NoMulti),kprobe(NoMulti):64"]);
         assert_eq!(both(Way::Session, &mass, &[true]), ["kprobe.session(Asked):1"]);
         assert_eq!(both(Way::Multi, &mass, &[true]), ["kprobe.multi(Asked):1"]);
+    }
+
+    #[test]
+    fn many_functions_of_programs_take_uprobe_multi() {
+        let ways = |way, number, multi| {
+            let ways = user(way, number, multi, false).unwrap();
+            shown(vec![Group { functions: (0..number).collect(), ways }]).remove(0)
+        };
+        use UserMulti::{Absent, OneThread, Works};
+        assert_eq!(ways(Way::Auto, 1, Absent), "uprobe(OnlyWay):1");
+        assert_eq!(ways(Way::Auto, 2, Works), "uprobe.multi(Many),uprobe(Many):2");
+        assert_eq!(ways(Way::Fentry, 2, Works), "uprobe.multi(Many),uprobe(Many):2");
+        assert_eq!(ways(Way::Auto, 2, Absent), "uprobe(NoUprobeMulti):2");
+        assert_eq!(ways(Way::Auto, 2, OneThread), "uprobe(OneThread):2");
+        assert_eq!(ways(Way::Multi, 2, OneThread), "uprobe(OneThread):2");
+        assert_eq!(ways(Way::Multi, 2, Works), "uprobe.multi(Asked):2");
+        assert_eq!(ways(Way::Multi, 2, Absent), "uprobe.multi(Asked):2");
+        assert_eq!(ways(Way::Kprobe, 2, Works), "uprobe(Asked):2");
+        assert_eq!(ways(Way::Auto, SLOW + 1, Works), "uprobe.multi(Many),uprobe(Many):501");
+        let error = user(Way::Auto, SLOW + 1, Absent, false).unwrap_err();
+        assert_eq!(error.code, Code::TooManyFunctions);
+        assert!(user(Way::Auto, SLOW + 1, Absent, true).is_ok());
     }
 
     #[test]

@@ -90,11 +90,12 @@ impl<'a> Counting<'a> {
         let ring = ring(&skel.maps.stacks, arrived.clone()).context("failed to open the ring of stacks")?;
         let entries = targets.entries();
         let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
+        let user_many = targets.want(Mechanism::UprobeMulti).then(|| skel.progs.user_many.as_fd());
         let by_address = match targets.wants_by_address() {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many) };
+        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many, user_many) };
         let done = targets.attach(&programs)?;
         let indexes = done.slots.iter().enumerate().map(|(index, slot)| (*slot, index)).collect();
         let mut naming = Naming::new(options.kernel, options.user, entries);
@@ -180,6 +181,7 @@ fn load<'a>(
 ) -> libbpf_rs::Result<StackcountSkel<'a>> {
     let mut open = StackcountSkelBuilder::default().open(storage)?;
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
+    open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
     let by_address = targets.wants_by_address();
     open.progs.by_address.set_autoload(by_address > 0);
     // A function has two addresses, see attach.rs.
@@ -233,7 +235,11 @@ impl Tool for Counting<'_> {
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
         let progs = &self.skel.progs;
-        self.done.programs(&[("many", progs.many.as_fd()), ("by_address", progs.by_address.as_fd())])
+        self.done.programs(&[
+            ("many", progs.many.as_fd()),
+            ("user_many", progs.user_many.as_fd()),
+            ("by_address", progs.by_address.as_fd()),
+        ])
     }
 
     fn account(&self) -> Accounting {

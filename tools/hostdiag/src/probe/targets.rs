@@ -1,11 +1,10 @@
 //! From patterns to targets: what to attach, where it is, and in which way.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStringExt;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Asked, Attach, Function, Head, Mechanism, Reason, SkipReason, Skipped, Storage};
@@ -18,6 +17,11 @@ use super::types::Types;
 use super::{events, not_attached, reason, user};
 use crate::fail::{Code, Failure};
 use crate::sys;
+
+mod programs;
+
+/// What is read once it is needed.
+type Lazy<T> = LazyCell<T, fn() -> T>;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -95,8 +99,9 @@ impl Targets {
             lists: Lists::default(),
             files: Vec::new(),
         };
-        targets.add_kernel(&patterns, &skip, request)?;
-        targets.add_user(&patterns, &skip, request)?;
+        let types = Lazy::new(Types::read);
+        targets.add_kernel(&patterns, &skip, (request, &types))?;
+        targets.add_user(&patterns, &skip, (request, &types))?;
         targets.add_events(&patterns, &skip, request.sides)?;
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
@@ -104,7 +109,12 @@ impl Targets {
         Ok(targets)
     }
 
-    fn add_kernel(&mut self, patterns: &[Pattern], skip: &[Names], request: &Request) -> Result<()> {
+    fn add_kernel(
+        &mut self,
+        patterns: &[Pattern],
+        skip: &[Names],
+        (request, types): (&Request, &Lazy<Types>),
+    ) -> Result<()> {
         let mut wanted = Vec::new();
         for pattern in patterns {
             match &pattern.place {
@@ -118,10 +128,9 @@ impl Targets {
             return Ok(());
         }
         self.lists = Lists::read();
-        let types = Types::read();
         let all = if self.lists.traceable.is_none() { types.functions(|_| true) } else { HashMap::new() };
         let mut matches = discover::find(&mut self.lists, &wanted, skip, |name| all.contains_key(name))?;
-        let ids = self.ids(&types, &matches, (request.way, request.sides));
+        let ids = self.ids(types, &matches, (request.way, request.sides));
         let returns = request.sides == Sides::Entry || types.keep_trampolines();
         let fits = |(name, module): &Key, times: usize| {
             let safe = returns || !discover::may_sleep_long(name);
@@ -188,50 +197,6 @@ impl Targets {
         self.functions.push(function);
     }
 
-    fn add_user(&mut self, patterns: &[Pattern], skip: &[Names], request: &Request) -> Result<()> {
-        let first = self.targets.len();
-        for pattern in patterns {
-            let pattern::Place::User { file, names } = &pattern.place else { continue };
-            let wanted = user::Wanted {
-                file,
-                pattern: &pattern.text,
-                is_wanted: &|name| names.contain(name),
-                pid: request.pid,
-            };
-            let found = user::find(&wanted)?;
-            self.add_file(&found, skip, request.pid)?;
-            self.files.push(found);
-        }
-        let number = self.targets.len() - first;
-        if number > plan::SLOW && !request.yes {
-            return Err(plan::too_many(number).into());
-        }
-        if number > 0 {
-            let functions = (first..self.targets.len()).collect();
-            self.groups.push(Group { functions, ways: vec![(Mechanism::Uprobe, Reason::OnlyWay)] });
-        }
-        Ok(())
-    }
-
-    fn add_file(&mut self, found: &user::Target, skip: &[Names], pid: Option<u32>) -> Result<()> {
-        let module = Some(found.path.display().to_string());
-        let path = CString::new(found.attach_path().into_os_string().into_vec())?;
-        let left_out = |name: &str, reason| Skipped { name: name.into(), module: module.clone(), reason };
-        for (name, why) in &found.skipped {
-            self.skipped.push(left_out(name, SkipReason::Unfit(why.as_str().into())));
-        }
-        for function in &found.functions {
-            let Some(name) = function.names.first() else { continue };
-            if skip.iter().any(|names| function.names.iter().any(|name| names.contain(name))) {
-                self.skipped.push(left_out(name, SkipReason::Asked));
-                continue;
-            }
-            let place = Place::User { file: path.clone(), offset: function.offset, pid };
-            self.add(Function { name: name.clone(), module: module.clone(), address: None }, place);
-        }
-        Ok(())
-    }
-
     fn add_events(&mut self, patterns: &[Pattern], skip: &[Names], sides: Sides) -> Result<()> {
         let event = |pattern: &&Pattern| matches!(pattern.place, pattern::Place::Tracepoint { .. });
         if let (Sides::Both, Some(pattern)) = (sides, patterns.iter().find(event)) {
@@ -250,7 +215,8 @@ impl Targets {
 
     /// Whether this way may be needed, and this kernel may load its programs.
     pub fn want(&self, wanted: Mechanism) -> bool {
-        let in_one_go = matches!(wanted, Mechanism::KprobeMulti | Mechanism::KprobeSession);
+        use Mechanism::{KprobeMulti, KprobeSession, UprobeMulti};
+        let in_one_go = matches!(wanted, KprobeMulti | KprobeSession | UprobeMulti);
         if in_one_go && !self.mass.contains(&wanted) {
             return false;
         }
@@ -419,6 +385,12 @@ impl Done {
 }
 
 fn words(error: &io::Error) -> String {
+    /// include/linux/errno.h: what probes answer to an instruction that they cannot
+    /// stand in for; no number of user space.
+    const ENOTSUPP: i32 = 524;
+    if error.raw_os_error() == Some(ENOTSUPP) {
+        return "Operation not supported".into();
+    }
     reason(&error.to_string()).to_owned()
 }
 

@@ -6,8 +6,8 @@ use hostdiag_model::trace::Mechanism;
 use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types::{Func, Struct};
 
-use super::plan::Sides;
-use super::quietly;
+use super::plan::{Sides, UserMulti};
+use super::{doctor, quietly};
 
 /// The kernel's own types, where it has them.
 pub struct Types(Option<Btf<'static>>);
@@ -54,7 +54,18 @@ impl Types {
         })
     }
 
-    /// Ids of functions by their names; of a name that several have, of one of them.
+    /// Whether the kernel has uprobe.multi, told by a type of its own, and whether one
+    /// of a single process is of all its threads, which nothing but trying tells.
+    pub fn user_multi(&self, single: bool) -> UserMulti {
+        let has = |btf: &Btf<'_>| btf.type_by_name::<Struct<'_>>("bpf_uprobe_multi_link").is_some();
+        match self.0.as_ref().is_some_and(has) {
+            false => UserMulti::Absent,
+            true if single && doctor::uprobe_multi().is_ok_and(|whole| !whole) => UserMulti::OneThread,
+            true => UserMulti::Works,
+        }
+    }
+
+    /// Ids of functions that are wanted, by name.
     pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
         let Some(btf) = &self.0 else { return HashMap::new() };
         btf.type_by_kind::<Func<'_>>()

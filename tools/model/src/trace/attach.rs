@@ -29,6 +29,9 @@ pub enum Mechanism {
     /// A function of a program or library.
     #[serde(rename = "uprobe")]
     Uprobe,
+    /// Many functions of a program or library in one go, Linux 6.6.
+    #[serde(rename = "uprobe.multi")]
+    UprobeMulti,
 }
 
 impl Mechanism {
@@ -43,6 +46,7 @@ impl Mechanism {
             Self::RawTracepoint => "raw-tracepoint",
             Self::Iterator => "bpf-iterator",
             Self::Uprobe => "uprobe",
+            Self::UprobeMulti => "uprobe.multi",
         }
     }
 }
@@ -72,6 +76,11 @@ pub enum Reason {
     NotInBtf,
     /// This kernel has no kprobe.multi (CONFIG_FPROBE).
     NoMulti,
+    /// This kernel has no uprobe.multi (before Linux 6.6).
+    NoUprobeMulti,
+    /// The uprobe.multi of this kernel sees one thread of a process alone (before
+    /// 46ba0e49b642, Linux 6.10 and stable kernels).
+    OneThread,
     /// Nothing else gets there.
     OnlyWay,
     /// The better way was tried, and the kernel refused it with these words.
