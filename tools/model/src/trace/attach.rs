@@ -105,6 +105,13 @@ pub struct Function {
     pub address: Option<u64>,
 }
 
+impl Function {
+    /// Whether it is of a program or library: those have a path.
+    pub fn is_of_program(&self) -> bool {
+        self.module.as_ref().is_some_and(|module| module.starts_with('/'))
+    }
+}
+
 /// A function that matched and was not attached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {

@@ -70,13 +70,15 @@ impl Naming {
         for (record, [kernel, user]) in records.iter().zip(&walked) {
             let entry = self.entries.get(&record.slot).zip(function(record.slot));
             let entry = entry.map(|(address, function)| table.add_frame(entry_frame(*address, function)));
-            let of_kernel = self.kernel.then(|| {
+            // Of a process that is at a function of its own there is none.
+            let own = function(record.slot).filter(|function| function.is_of_program());
+            let of_kernel = (self.kernel && !(self.user && own.is_some())).then(|| {
                 let mut part = self.part(kernel, |address| names.kernel.get(&address), table);
                 part.frames.splice(0..0, entry);
                 part
             });
-            let of_user =
-                self.user.then(|| self.part(user, |address| names.user.get(&(record.pid, address)), table));
+            let name = |address| names.user.get(&(record.pid, address));
+            let of_user = self.user.then(|| self.user_part((user, own), name, table));
             let stack = table.add_stack(Stack { kernel: of_kernel, user: of_user });
             named.push(Named { stack, cut: kernel.cut || user.cut });
         }
@@ -117,6 +119,23 @@ impl Naming {
             user.extend(wanted.iter().map(|address| (pid, *address)).zip(found));
         }
         Names { kernel, user }
+    }
+
+    /// The process's part. A function of its own that is traced is its first, and known
+    /// also where the process has ended or its file was stripped.
+    fn user_part<'a>(
+        &self,
+        (walked, own): (&Walked, Option<&Function>),
+        name: impl Fn(Address) -> Option<&'a symbol::Symbol>,
+        table: &mut StackTable,
+    ) -> Part {
+        let mut part = self.part(walked, &name, table);
+        let first = walked.addresses.iter().flatten().next();
+        let unknown = first.filter(|address| name(**address).is_none_or(|symbol| symbol.name.is_err()));
+        if let (Some(address), Some(function), Some(frame)) = (unknown, own, part.frames.first_mut()) {
+            *frame = table.add_frame(entry_frame(address.value(), function));
+        }
+        part
     }
 
     fn part<'a>(
