@@ -2,7 +2,7 @@
 //! was lost, what it cost.
 
 use hostdiag_model::trace::{
-    Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Trace, Window,
+    Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Skipped, Trace, Window,
 };
 
 use crate::offload::words::shell;
@@ -22,15 +22,29 @@ pub fn tracing(head: &Head) -> String {
     let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| format!("\"{pattern}\"")).collect();
     let events = head.attach.iter().all(|attach| attach.mechanism == Mechanism::Tracepoint);
     let what = count(head.functions().count(), if events { "tracepoint" } else { "function" });
-    let left_out = match head.skipped.len() {
+    format!(
+        "Tracing {what} for {} ({}{})... Hit Ctrl-C to end.",
+        patterns.join(", "),
+        ways.join("; "),
+        not_traced(&head.skipped)
+    )
+}
+
+/// What matched and is not traced: `--list` knows nothing of what the kernel
+/// refused when it was attached.
+fn not_traced(skipped: &[Skipped]) -> String {
+    let refusal = |one: &&Skipped| matches!(one.reason, SkipReason::Refused(_));
+    let refused = skipped.iter().filter(refusal).count();
+    let known = match skipped.len() - refused {
         0 => String::new(),
         number => format!(", {number} left out (--list tells why)"),
     };
-    format!(
-        "Tracing {what} for {} ({}{left_out})... Hit Ctrl-C to end.",
-        patterns.join(", "),
-        ways.join("; ")
-    )
+    match skipped.iter().find(refusal) {
+        Some(Skipped { name, reason: SkipReason::Refused(error), .. }) => {
+            format!("{known}, {refused} refused by the kernel ({name}: {error})")
+        }
+        _ => known,
+    }
 }
 
 /// `  12 s   10260 calls   855/s`, while it goes on: all so far, and the rate of
@@ -182,6 +196,18 @@ mod tests {
         assert!(
             tracing(&head(Mechanism::Kprobe, refused))
                 .contains("(kprobe: the kernel refused fentry, Operation")
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_from_what_was_refused() {
+        let one = |name: &str, reason| Skipped { name: name.into(), module: None, reason };
+        let asked = one("f", SkipReason::Asked);
+        let refused = |name| one(name, SkipReason::Refused("Invalid argument".into()));
+        assert_eq!(not_traced(std::slice::from_ref(&asked)), ", 1 left out (--list tells why)");
+        assert_eq!(
+            not_traced(&[asked, refused("g"), refused("h")]),
+            ", 1 left out (--list tells why), 2 refused by the kernel (g: Invalid argument)"
         );
     }
 
