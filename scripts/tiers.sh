@@ -153,5 +153,8 @@ tier_systemd() {
 tier_bench() {
     needs_root bench
     need_build
-    check "bench offload" scripts/bench/offload --smoke
+    local status=0
+    check "bench offload" scripts/bench/offload --smoke || status=1
+    check "bench tracing" scripts/bench/tracing --smoke || status=1
+    return $status
 }
