@@ -189,7 +189,7 @@ static int beside(int user, unsigned long long calls, char **words)
 }
 
 // calls kernel|user N: prints nanoseconds of a thousand calls.
-// calls kernel|user N sleep MICROSECONDS: sleeps N times.
+// calls kernel|user N sleep MICROSECONDS...: sleeps so long, N times each.
 // calls kernel|user N beside TEXT FILE TOOL...: runs a tool, whose words FILE keeps.
 int main(int count, char **words)
 {
@@ -203,9 +203,9 @@ int main(int count, char **words)
 	if (count < 3)
 		return 2;
 	(void)!fgets(line, sizeof(line), stdin);
-	if (count == 5 && !strcmp(words[3], "sleep"))
-		sleeps(user, calls, strtoull(words[4], NULL, 10) * 1000);
-	else
+	if (count == 3)
 		printf("loop %llu\n", loop(user, calls));
+	for (int word = 4; word < count; word++)
+		sleeps(user, calls, strtoull(words[word], NULL, 10) * 1000);
 	return 0;
 }
