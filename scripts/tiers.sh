@@ -13,7 +13,7 @@ declare -A what=(
     [fuzz]="every parser of foreign input"
     [vm]="every kernel of the lab"
     [systemd]="systemd guest"
-    [bench]="benchmarks, a short run"
+    [bench]="benchmarks, a short run; peers beside"
 )
 
 # Only catches hangs.
@@ -134,8 +134,9 @@ tier_vm() {
     local status=0
     needs_root vm
     if [[ $long ]]; then
-        guests scripts/vm/run all
-        return
+        guests scripts/vm/run all || status=1
+        guests scripts/vm/run all --peers scripts/bench/agree-beside functions || status=1
+        return $status
     fi
     guests scripts/vm/run oldest,no-fprobe,stable,newest || status=1
     guests scripts/vm/run hardware hardware:: role_facts || status=1
@@ -151,7 +152,11 @@ tier_systemd() {
 }
 
 tier_bench() {
+    local status=0
     needs_root bench
     need_build
-    check "bench offload" scripts/bench/offload --smoke
+    check "bench offload" scripts/bench/offload --smoke || status=1
+    check "bench tracing" scripts/bench/tracing --smoke || status=1
+    check "agreement with peers" scripts/bench/agree || status=1
+    return $status
 }
