@@ -136,6 +136,7 @@ tier_vm() {
     if [[ $long ]]; then
         guests scripts/vm/run all || status=1
         guests scripts/vm/run all --peers scripts/bench/agree-beside functions || status=1
+        guests scripts/vm/run oldest,no-fprobe,stable,newest locked:: || status=1
         return $status
     fi
     guests scripts/vm/run oldest,no-fprobe,stable,newest || status=1

@@ -41,12 +41,14 @@ stripped() {
 }
 
 # skips ROLE TESTS: modules of tests are named after roles; those of the other
-# roles are skipped, and the long ones where none is named, unless HOSTDIAG_LONG.
+# roles are skipped; where none is named, those that leave the kernel unusable, and
+# the long ones unless HOSTDIAG_LONG.
 skips() {
     local other
     for other in $(all_roles); do
         [[ $other == "$1" ]] || printf -- '--skip %s:: ' "${other//-/_}"
     done
+    [[ $2 ]] || printf -- '--skip locked:: '
     [[ $2 || ${HOSTDIAG_LONG:-} ]] || printf -- '--skip long:: '
 }
 

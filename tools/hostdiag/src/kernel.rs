@@ -8,4 +8,4 @@ mod gather;
 pub mod leftovers;
 pub mod plan;
 
-pub use gather::{foreign_programs, tracefs};
+pub use gather::{foreign_programs, is_confidential, tracefs};

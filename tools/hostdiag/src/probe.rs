@@ -9,6 +9,7 @@ use libbpf_rs::PrintLevel;
 
 use crate::fail::{Code, Failure, as_root};
 use crate::kernel::caps::{Capabilities, Capability};
+use crate::kernel::is_confidential;
 
 pub mod attach;
 pub mod discover;
@@ -31,6 +32,9 @@ pub mod vlan_features;
 
 /// The kernel's own types: without this file nothing of ours loads.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why a kernel refuses what others allow.
+const LOCKED_DOWN: &str = "it is locked down (confidentiality)";
 
 /// What libbpf warned of while [`quietly`] ran.
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -67,6 +71,11 @@ pub(crate) fn refused(what: &str, error: &libbpf_rs::Error, warnings: &[String])
         return Failure::new(Code::NoBpf, format!("{what}: this kernel has no type information ({BTF})"))
             .hint("a kernel built with CONFIG_DEBUG_INFO_BTF=y has it");
     }
+    if is_confidential() {
+        let message = format!("the kernel refused {what}: {LOCKED_DOWN}, so that nobody may read its memory");
+        return Failure::new(Code::NoBpf, message)
+            .hint("what reads none of it still works, as hostdiag funccount and funclatency do; the rest takes a boot without lockdown=confidentiality");
+    }
     let mut message = format!("the kernel refused {what}: {error}");
     for warning in warnings.iter().take(3) {
         message.push_str("; ");
@@ -89,6 +98,11 @@ pub(crate) fn not_attached(mechanism: Mechanism, error: &std::io::Error) -> Fail
     if matches!(mechanism, Mechanism::Tracepoint | Mechanism::Uprobe | Mechanism::UprobeMulti) {
         return Failure::new(Code::NoBpf, format!("the kernel refused {way}: {why}"))
             .hint("hostdiag doctor tells what this kernel allows");
+    }
+    if is_confidential() {
+        let message = format!("no function of the kernel could be attached ({way}: {why}): {LOCKED_DOWN}");
+        return Failure::new(Code::NoProbes, message)
+            .hint("tracepoints (t:category:event), user functions and --attach fentry still work; kprobes take a boot without lockdown=confidentiality");
     }
     let message = format!("no function of the kernel could be attached ({way}: {why})");
     Failure::new(Code::NoProbes, message)

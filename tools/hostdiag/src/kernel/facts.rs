@@ -19,6 +19,10 @@ pub const TRIED: [Mechanism; 8] = [
     Mechanism::Iterator,
 ];
 
+/// The lockdown mode that forbids BPF programs to read kernel memory, and kprobes
+/// and tracefs altogether (include/linux/security.h).
+pub const CONFIDENTIALITY: &str = "confidentiality";
+
 /// What came of trying something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
@@ -90,6 +94,13 @@ pub struct Facts {
     pub foreign_programs: Option<usize>,
     /// What earlier runs left behind, a line each.
     pub leftovers: Vec<String>,
+}
+
+impl Facts {
+    /// Whether lockdown is in mode confidentiality.
+    pub fn is_confidential(&self) -> bool {
+        self.lockdown.as_deref() == Some(CONFIDENTIALITY)
+    }
 }
 
 #[cfg(test)]

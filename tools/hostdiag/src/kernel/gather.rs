@@ -16,7 +16,7 @@ use libbpf_rs::btf::{
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
 use super::caps::{Capabilities, Capability};
-use super::facts::{Attempt, Facts, Kallsyms, Mechanism, TRIED};
+use super::facts::{Attempt, CONFIDENTIALITY, Facts, Kallsyms, Mechanism, TRIED};
 use super::leftovers;
 use crate::net::socket::Socket;
 use crate::probe::{doctor, quietly};
@@ -41,9 +41,7 @@ impl Facts {
             ethtool_netlink: ethtool_netlink().map_err(|error| error.to_string()),
             btf: File::open("/sys/kernel/btf/vmlinux").is_ok(),
             module_btf: module_btf(),
-            lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
-                .ok()
-                .and_then(|text| lockdown(&text)),
+            lockdown: lockdown(),
             tracefs: opens(&tracefs.join("trace_clock")),
             function_list: opens(&tracefs.join("available_filter_functions")),
             kallsyms: File::open("/proc/kallsyms")
@@ -102,8 +100,18 @@ fn module_btf() -> Option<bool> {
     )
 }
 
+/// The mode of the lockdown module, as far as securityfs shows it.
+fn lockdown() -> Option<String> {
+    chosen(&fs::read_to_string("/sys/kernel/security/lockdown").ok()?)
+}
+
+/// Whether the kernel is known to let nobody read its memory.
+pub fn is_confidential() -> bool {
+    lockdown().is_some_and(|mode| mode == CONFIDENTIALITY)
+}
+
 /// The chosen one of `none [integrity] confidentiality`.
-fn lockdown(text: &str) -> Option<String> {
+fn chosen(text: &str) -> Option<String> {
     text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']')).map(String::from)
 }
 
@@ -231,8 +239,8 @@ mod tests {
 
     #[test]
     fn the_chosen_lockdown_mode_is_read() {
-        assert_eq!(lockdown("none [integrity] confidentiality\n").as_deref(), Some("integrity"));
-        assert_eq!(lockdown(""), None);
+        assert_eq!(chosen("none [integrity] confidentiality\n").as_deref(), Some("integrity"));
+        assert_eq!(chosen(""), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use hostdiag_model::{Check, CheckState};
 
 use super::caps::Capability;
-use super::facts::{Attempt, Facts, Kallsyms, Mechanism, TRIED};
+use super::facts::{Attempt, CONFIDENTIALITY, Facts, Kallsyms, Mechanism, TRIED};
 
 mod accounting;
 
@@ -14,6 +14,7 @@ const FIX: &str = "changing features";
 const FUNCTIONS: &str = "measuring functions";
 const STACKS: &str = "stacks and profiles";
 
+const UNLOCK: &str = "boot without lockdown=confidentiality";
 const MOUNT_TRACEFS: &str = "sudo mount -t tracefs tracefs /sys/kernel/tracing";
 /// How to get privileges; root may lack them too.
 fn as_root(facts: &Facts) -> &'static str {
@@ -124,8 +125,7 @@ fn btf(facts: &Facts) -> Check {
     }
 }
 
-/// Integrity does not hinder reading; confidentiality forbids BPF to read kernel
-/// memory, perf, kprobes and tracefs (include/linux/security.h).
+/// Integrity does not hinder reading.
 fn lockdown(facts: &Facts) -> Check {
     let check = check("lockdown", &[VLANS, FUNCTIONS, STACKS]);
     match facts.lockdown.as_deref() {
@@ -134,11 +134,9 @@ fn lockdown(facts: &Facts) -> Check {
             "no /sys/kernel/security/lockdown",
             "sudo mount -t securityfs securityfs /sys/kernel/security",
         ),
-        Some("confidentiality") => missing(
-            check,
-            "confidentiality: the kernel lets nobody read its memory",
-            "boot without lockdown=confidentiality",
-        ),
+        Some(CONFIDENTIALITY) => {
+            missing(check, "confidentiality: the kernel lets nobody read its memory", UNLOCK)
+        }
         Some(mode) => ok(check, mode),
     }
 }
@@ -173,6 +171,9 @@ fn attach(facts: &Facts, mechanism: Mechanism) -> Check {
         Some(Attempt::Refused(why)) if mechanism == Mechanism::Tracepoint && facts.tracefs.is_err() => {
             missing(check, why, MOUNT_TRACEFS)
         }
+        Some(Attempt::Refused(why)) if mechanism == Mechanism::Kprobe && facts.is_confidential() => {
+            missing(check, why, UNLOCK)
+        }
         Some(Attempt::Refused(why)) => missing(check, why, remedy(mechanism)),
         Some(Attempt::NotTried(why)) => unknown(check, why, as_root(facts)),
         None => unknown(check, "not tried", as_root(facts)),
@@ -204,6 +205,7 @@ fn tracefs(facts: &Facts) -> Check {
     let check = check("tracefs", &[FUNCTIONS]);
     match &facts.tracefs {
         Ok(()) => ok(check, "mounted, readable"),
+        Err(why) if facts.is_confidential() => missing(check, why, UNLOCK),
         Err(why) if why.contains("ermission denied") => missing(check, why, as_root(facts)),
         Err(why) => missing(check, why, MOUNT_TRACEFS),
     }
@@ -213,6 +215,9 @@ fn function_list(facts: &Facts) -> Check {
     let check = check("function-list", &[FUNCTIONS]);
     match &facts.function_list {
         Ok(()) => ok(check, "available_filter_functions"),
+        Err(why) if facts.is_confidential() => {
+            missing(check, why, "boot without lockdown=confidentiality; the list comes from kallsyms and BTF")
+        }
         Err(why) => {
             missing(check, why, "as root with tracefs mounted; else the list comes from kallsyms and BTF")
         }

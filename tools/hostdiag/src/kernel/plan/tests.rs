@@ -103,6 +103,20 @@ fn integrity_lockdown_is_fine_confidentiality_is_not() {
     assert_eq!(without(|facts| facts.lockdown = None)[0].state, CheckState::Unknown);
 }
 
+/// Neither another kernel nor a mount gives what lockdown forbids.
+#[test]
+fn what_lockdown_forbids_takes_another_boot() {
+    let locked = without(|facts| {
+        facts.lockdown = Some("confidentiality".into());
+        refuse(facts, &[Mechanism::Kprobe]);
+        facts.tracefs = Err("Operation not permitted".into());
+        facts.function_list = Err("Operation not permitted".into());
+    });
+    assert_eq!(names(&locked), ["lockdown", "kprobe", "tracefs", "function-list"]);
+    let boot = |check: &Check| check.remedy.as_ref().unwrap().contains("boot without lockdown");
+    assert!(locked.iter().all(boot), "{locked:?}");
+}
+
 #[test]
 fn the_next_best_way_to_attach_is_chosen() {
     use Mechanism::{Fentry, Kprobe, KprobeMulti, KprobeSession};
