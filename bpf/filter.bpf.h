@@ -4,11 +4,18 @@
 #ifndef HOSTDIAG_FILTER_BPF_H
 #define HOSTDIAG_FILTER_BPF_H
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 // Words of 64 CPUs each: as many CPUs as x86_64 kernels are built for.
 #define CPU_WORDS 128
 
+// MAX_PID_NS_LEVEL, include/linux/pid_namespace.h.
+#define MAX_LEVEL 32
+
+// The PID namespace that user space means its numbers in, by its inode; 0: the
+// host's.
+const volatile __u32 pid_ns = 0;
 // How many processes and threads are asked for. One is compared with, more are
 // looked up in a map.
 const volatile __u32 pid_count = 0;
@@ -38,9 +45,38 @@ struct {
 	__type(value, __u32);
 } cgroups SEC(".maps");
 
+// The number of a task in the PID namespace of user space; 0 outside of it.
+static __always_inline __u32 number_of(struct task_struct *task)
+{
+	struct pid *id = BPF_CORE_READ(task, thread_pid);
+	void *numbers = (void *)id + bpf_core_field_offset(struct pid, numbers);
+	__u32 level = BPF_CORE_READ(id, level);
+
+	for (__u32 i = 0; i <= MAX_LEVEL; i++) {
+		struct upid *number = numbers + i * bpf_core_type_size(struct upid);
+
+		if (i > level)
+			break;
+		if (BPF_CORE_READ(number, ns, ns.inum) == pid_ns)
+			return BPF_CORE_READ(number, nr);
+	}
+	return 0;
+}
+
+// As bpf_get_current_pid_tgid(), in the PID namespace of user space.
+static __always_inline __u64 current_pid_tgid(void)
+{
+	struct task_struct *task;
+
+	if (!pid_ns)
+		return bpf_get_current_pid_tgid();
+	task = (void *)bpf_get_current_task();
+	return (__u64)number_of(BPF_CORE_READ(task, group_leader)) << 32 | number_of(task);
+}
+
 static __always_inline int wanted_task(void)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = current_pid_tgid();
 	__u32 process = id >> 32, thread = id;
 
 	if (pid_count == 1 && process != pid)

@@ -154,7 +154,7 @@ static __always_inline __u32 group_of(__u64 slot, __u32 cpu)
 	if (by == BY_CPU)
 		name.number = cpu;
 	else if (by == BY_PID)
-		name.number = bpf_get_current_pid_tgid() >> 32;
+		name.number = current_pid_tgid() >> 32;
 	else
 		bpf_get_current_comm(name.comm, sizeof(name.comm));
 	found = bpf_map_lookup_elem(&names, &name);

@@ -66,8 +66,28 @@ struct nsproxy {
 	struct net *net_ns;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+// include/linux/pid.h: a number in each namespace from the host's, level 0, down.
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	struct nsproxy *nsproxy;
+	struct pid *thread_pid;
 	struct task_struct *group_leader;
 	void *mm; // NULL: no process, but a thread of the kernel
 	char comm[16];

@@ -109,11 +109,11 @@ static __always_inline void count(void *ctx, struct stack_scratch *mine, __u64 s
 
 	mine->entries++;
 	record->slot = slot;
-	record->pid = bpf_get_current_pid_tgid() >> 32;
+	record->pid = current_pid_tgid() >> 32;
 	walk(ctx, record);
 	// An address of a process means something in that process alone.
 	apart = by_process || record->user;
-	hash(record, apart ? record->pid : 0);
+	hash(record, apart ? bpf_get_current_pid_tgid() >> 32 : 0);
 	known = bpf_map_lookup_elem(&counts, &record->key);
 	if (!known) {
 		// Another CPU may be faster.

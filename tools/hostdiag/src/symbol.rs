@@ -80,6 +80,8 @@ pub enum Unknown {
     NotCovered,
     /// The process was gone before its memory map was read.
     ProcessEnded,
+    /// The process has no number in this PID namespace.
+    OtherNamespace,
     /// The process is another user's.
     NotPermitted,
     /// No executable memory of the process: a stack that was not walked right,
@@ -103,11 +105,12 @@ pub enum Unknown {
 
 impl Unknown {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AddressesHidden,
         Self::NoKallsyms,
         Self::NotCovered,
         Self::ProcessEnded,
+        Self::OtherNamespace,
         Self::NotPermitted,
         Self::NotExecutable,
         Self::NoPerfMap,
@@ -126,6 +129,7 @@ impl Unknown {
             Self::NoKallsyms => "/proc/kallsyms cannot be read",
             Self::NotCovered => "no symbol covers it",
             Self::ProcessEnded => "process has ended",
+            Self::OtherNamespace => "process outside of this PID namespace",
             Self::NotPermitted => "process of another user",
             Self::NotExecutable => "no code of the process",
             Self::NoPerfMap => "compiled at run time, no /tmp/perf-PID.map",

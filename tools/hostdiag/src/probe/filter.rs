@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use hostdiag_model::trace::Filter;
 use libbpf_rs::{MapCore, MapFlags};
 
+use super::process;
 use crate::fail::{Code, Failure};
 
 /// Words of 64 CPUs, as in bpf/filter.bpf.h.
@@ -20,6 +21,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "described where they are used, bpf/filter.bpf.h")]
 pub struct Constants {
+    pub pid_ns: u32,
     pub pid_count: u32,
     pub tid_count: u32,
     pub pid: u32,
@@ -47,6 +49,7 @@ impl Constants {
             }
         }
         Self {
+            pid_ns: process::pid_namespace(),
             pid_count: count(&filter.pids),
             tid_count: count(&filter.tids),
             pid: first(&filter.pids),
@@ -64,6 +67,7 @@ impl Constants {
 macro_rules! constants {
     ($rodata:expr, $filter:expr) => {{
         let constants = $crate::probe::filter::Constants::of($filter);
+        $rodata.pid_ns = constants.pid_ns;
         $rodata.pid_count = constants.pid_count;
         $rodata.tid_count = constants.tid_count;
         $rodata.pid = constants.pid;

@@ -1,7 +1,7 @@
 //! Processes and threads to trace: whether they are there, and whether they still are.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use crate::fail::{Code, Failure};
 
@@ -45,8 +45,27 @@ fn runs(stat: &File) -> bool {
     state.is_some_and(|state| state != 'Z' && state != 'X')
 }
 
-/// The host's number of a process or thread: as given where there is one of that
-/// number here, else that of the only process with this number in a container.
+/// The PID namespace whose numbers /proc shows, by its inode; 0 for the host's,
+/// which has the same inode on every host (PROC_PID_INIT_INO, include/linux/proc_ns.h).
+pub fn pid_namespace() -> u32 {
+    const OF_HOST: u32 = 0xeffffffc;
+    // Its first process is of no other. Without the right to look there, /proc is
+    // taken to be that of this process, as it is in every container.
+    let inode = |id: &str| Some(fs::metadata(format!("/proc/{id}/ns/pid")).ok()?.ino());
+    let inode = inode("1").or_else(|| inode("self")).and_then(|inode| u32::try_from(inode).ok());
+    inode.filter(|inode| *inode != OF_HOST).unwrap_or(0)
+}
+
+/// Whether the kernel takes numbers of this process as /proc shows them: not where
+/// /proc is that of another PID namespace.
+pub fn proc_is_ours() -> bool {
+    let shown = fs::read_link("/proc/self").ok();
+    shown.is_some_and(|shown| shown.as_os_str().to_str() == Some(&std::process::id().to_string()))
+}
+
+/// The number of a process or thread in the PID namespace of /proc: as given where
+/// there is one of that number here, else that of the only process with this number
+/// in a container.
 ///
 /// # Errors
 /// `no-such-process` where there is none, or more than one.

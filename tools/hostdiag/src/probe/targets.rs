@@ -38,7 +38,7 @@ pub struct Request {
     pub sides: Sides,
     /// `--yes`.
     pub yes: bool,
-    /// The only process that is asked for, by its number on the host: functions of
+    /// The only process that is asked for, by its number in /proc: functions of
     /// user programs are looked for in its files, and attached to in it alone.
     pub pid: Option<u32>,
 }

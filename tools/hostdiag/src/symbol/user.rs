@@ -118,12 +118,14 @@ impl Area {
 impl Process {
     /// Nothing is read yet.
     pub(super) fn new(pid: u32) -> Self {
-        Self { pid, maps: Vec::new(), missing: Unknown::ProcessEnded, compiled: Compiled::None }
+        // As our programs have it, bpf/filter.bpf.h.
+        let missing = if pid == 0 { Unknown::OtherNamespace } else { Unknown::ProcessEnded };
+        Self { pid, maps: Vec::new(), missing, compiled: Compiled::None }
     }
 
     /// Reads the memory map unless there is one.
     pub(super) fn hold(&mut self, files: &mut Files) {
-        if self.maps.is_empty() {
+        if self.maps.is_empty() && self.pid != 0 {
             self.read(files);
             // Only who runs code made at run time has a map of it.
             if self.maps.iter().flatten().any(|area| area.what == What::Compiled) {
@@ -154,7 +156,8 @@ impl Process {
     /// Names of addresses, which are in order.
     pub(super) fn names(&mut self, files: &mut Files, addresses: &[u64]) -> Vec<Symbol> {
         let newest = self.maps.last();
-        if addresses.iter().any(|address| newest.and_then(|areas| find(areas, *address)).is_none()) {
+        let unknown = |address: &u64| newest.and_then(|areas| find(areas, *address)).is_none();
+        if self.pid != 0 && addresses.iter().any(unknown) {
             // It has loaded something since, or runs another program.
             self.read(files);
         }

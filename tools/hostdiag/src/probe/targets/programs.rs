@@ -11,7 +11,7 @@ use crate::probe::attach::Place;
 use crate::probe::pattern::{self, Names, Pattern};
 use crate::probe::plan::{self, Group, UserMulti};
 use crate::probe::types::Types;
-use crate::probe::user;
+use crate::probe::{process, user};
 
 impl Targets {
     pub(super) fn add_user(
@@ -49,6 +49,9 @@ impl Targets {
     fn add_file(&mut self, found: &user::Target, skip: &[Names], pid: Option<u32>) -> Result<()> {
         let module = Some(found.path.display().to_string());
         let path = CString::new(found.attach_path().into_os_string().into_vec())?;
+        // Where the kernel would take the number for that of another process, our
+        // programs tell them apart alone.
+        let pid = pid.filter(|_| process::proc_is_ours());
         let left_out = |name: &str, reason| Skipped { name: name.into(), module: module.clone(), reason };
         for (name, why) in &found.skipped {
             self.skipped.push(left_out(name, SkipReason::Unfit(why.as_str().into())));
