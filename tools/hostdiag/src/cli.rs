@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cmd;
 use crate::fail::{Failure, Status};
-use crate::output::{Color, Look};
+use crate::output::{self, Color, Look};
 
 /// Find out why a Linux host got slower after an OS or kernel change.
 #[derive(Debug, Parser)]
@@ -77,10 +77,10 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 /// One line with what failed and why, then what to do next. A reader that has
-/// gone away (`hostdiag … | head`) is no error.
+/// gone away (`hostdiag … | head`, a terminal that was closed) is no error.
 fn report(error: &anyhow::Error) -> ExitCode {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    if io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe) {
+    if io.is_some_and(output::is_unread) {
         return ExitCode::SUCCESS;
     }
     let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());

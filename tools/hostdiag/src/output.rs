@@ -2,12 +2,14 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use hostdiag_report::Style;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// What `--color` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -73,6 +75,18 @@ pub fn write(result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Resul
     let mut out = BufWriter::new(io::stdout().lock());
     result(&mut out)?;
     out.flush()
+}
+
+/// Whether stdout could not be written because nobody reads it any more: a pipe
+/// without a reader, or a terminal that was closed, which fails with EIO.
+pub fn is_unread(error: &io::Error) -> bool {
+    let hung_up = || {
+        let stdout = io::stdout();
+        let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+        let polled = poll(&mut fds, PollTimeout::ZERO).is_ok();
+        polled && fds.iter().filter_map(PollFd::revents).any(|events| events.contains(PollFlags::POLLHUP))
+    };
+    error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(nix::libc::EIO) && hung_up()
 }
 
 /// A line that is no result, to stderr.

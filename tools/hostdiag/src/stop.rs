@@ -19,9 +19,11 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Takes SIGINT, SIGTERM and SIGHUP.
+    /// Takes SIGINT, SIGTERM, and SIGHUP unless it is ignored, as by nohup(1): a
+    /// signal that is ignored comes all the same once it is blocked.
     pub fn new() -> Result<Self> {
-        let mask = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+        let hangup = (!ignores(Signal::SIGHUP)).then_some(Signal::SIGHUP);
+        let mask = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM].into_iter().chain(hangup));
         mask.thread_block().context("failed to block signals")?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&mask, flags).context("failed to open a signalfd")?;
@@ -60,6 +62,14 @@ impl Stop {
         }
         Woken::Signal
     }
+}
+
+/// Whether this process ignores a signal (`SigIgn`, proc_pid_status(5)).
+fn ignores(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal as i32 - 1) & 1 == 1
 }
 
 /// What ended a wait.

@@ -1,6 +1,7 @@
 //! What the tracing tools have in common: their options, and a run from patterns
 //! to a recording.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -128,7 +129,7 @@ impl TraceArgs {
         }
     }
 
-    /// Which events count, by the numbers of the host, and who is watched.
+    /// Which events count, by numbers of the PID namespace of /proc, and who is watched.
     ///
     /// # Errors
     /// `no-such-process` for one that is not there.
@@ -152,6 +153,8 @@ pub struct Session<'a> {
     clock: Instant,
     /// The windows since the last block was printed.
     open: Option<Window>,
+    /// Why nothing can be printed any more: the reader or the terminal went away.
+    unread: Option<io::Error>,
 }
 
 impl<'a> Session<'a> {
@@ -166,7 +169,7 @@ impl<'a> Session<'a> {
             loss: Vec::new(),
             data: Data::Trace(Box::default()),
         };
-        Self { args, recording, clock: Instant::now(), open: None }
+        Self { args, recording, clock: Instant::now(), open: None, unread: None }
     }
 
     /// What was asked for, as the recording keeps it.
@@ -211,7 +214,7 @@ impl<'a> Session<'a> {
         tool.gate(true);
         // Only now: who reads this may rely on every call being counted.
         match compat.filter(|_| self.args.format == Format::Text) {
-            Some(text) => output::write(|out| out.write_all(text.as_bytes()))?,
+            Some(text) => self.print(|_, out| out.write_all(text.as_bytes())),
             None => output::say(&tracing),
         }
         let finished = run::run(tool, schedule, cost, &mut |window, stacks| self.window(window, stacks))?;
@@ -228,8 +231,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Keeps a window, and prints what is due.
-    fn window(&mut self, window: Window, stacks: Additions) -> Result<()> {
+    /// Prints a part of the result, unless that has failed before: what is kept in a
+    /// file is kept whole all the same.
+    fn print(&mut self, part: impl FnOnce(&Recording, &mut dyn Write) -> io::Result<()>) {
+        if self.unread.is_none() {
+            self.unread = output::write(|out| part(&self.recording, out)).err();
+        }
+    }
+
+    /// Keeps a window, and prints what is due; whether somebody reads it.
+    fn window(&mut self, window: Window, stacks: Additions) -> Result<bool> {
         self.trace()?.stacks.append(stacks).map_err(anyhow::Error::msg)?;
         let interval = self.args.interval.map(|interval| interval.as_millis() as u64);
         let ends = interval.is_some_and(|interval| window.ends_interval(interval));
@@ -240,12 +251,11 @@ impl<'a> Session<'a> {
             None => self.open = Some(window),
         }
         if ends {
-            return self.print_open();
-        }
-        if self.args.format == Format::Text && interval.is_none() {
+            self.print_open()?;
+        } else if self.args.format == Format::Text && interval.is_none() {
             output::live(&live);
         }
-        Ok(())
+        Ok(self.unread.is_none())
     }
 
     fn print_open(&mut self) -> Result<()> {
@@ -254,7 +264,7 @@ impl<'a> Session<'a> {
             output::live("");
             let started_ms = self.recording.started_ms;
             let text = render::block(started_ms, self.trace()?, &window);
-            output::write(|out| out.write_all(text.as_bytes()))?;
+            self.print(|_, out| out.write_all(text.as_bytes()));
         }
         Ok(())
     }
@@ -262,9 +272,9 @@ impl<'a> Session<'a> {
     fn finish(mut self) -> Result<Status> {
         self.print_open()?;
         if self.args.format == Format::Json {
-            output::write(|out| self.recording.write(out))?;
+            self.print(|recording, out| recording.write(out));
         } else if let Some(text) = render::after(&self.trace()?.head) {
-            output::write(|out| out.write_all(text.as_bytes()))?;
+            self.print(|_, out| out.write_all(text.as_bytes()));
         }
         let kept = self.args.output.is_some() || self.args.format == Format::Json;
         let trace = self.trace()?;
@@ -276,7 +286,7 @@ impl<'a> Session<'a> {
         if let Some(path) = &self.args.output {
             output::save(path, |out| self.recording.write(out))?;
         }
-        Ok(Status::Fine)
+        self.unread.map_or(Ok(Status::Fine), |error| Err(error.into()))
     }
 }
 

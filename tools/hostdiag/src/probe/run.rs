@@ -124,22 +124,23 @@ pub struct Finished {
 
 /// Runs a tool whose gate is open until its time is over, a signal comes, or
 /// there is nothing left to watch. Every window goes to `each` with the stacks that it names first, the
-/// last one after the gate was closed.
+/// last one after the gate was closed. `each` tells whether somebody still reads the
+/// result; where nobody does the run ends as by a signal.
 ///
 /// # Errors
-/// What `each` fails with: nobody reads the result any more; those of the tool.
+/// What `each` fails with; those of the tool.
 pub fn run(
     tool: &mut dyn Tool,
     schedule: Schedule<'_>,
     mut cost: Cost,
-    each: &mut dyn FnMut(Window, Additions) -> Result<()>,
+    each: &mut dyn FnMut(Window, Additions) -> Result<bool>,
 ) -> Result<Finished> {
     let (start, width) = (Instant::now(), schedule.width());
-    let (mut before, mut total) = (Duration::ZERO, 0_u64);
+    let (mut before, mut total, mut read) = (Duration::ZERO, 0_u64, true);
     let ended = loop {
         let next = width * u32::try_from(before.as_nanos() / width.as_nanos() + 1).unwrap_or(u32::MAX);
         let next = schedule.duration.map_or(next, |duration| next.min(duration));
-        let signal = wait(tool, schedule.stop, start + next);
+        let signal = !read || wait(tool, schedule.stop, start + next);
         let over = schedule.duration.is_some_and(|duration| start.elapsed() >= duration);
         let mut ended = match () {
             () if signal => Some(Ended::Signal),
@@ -163,7 +164,7 @@ pub fn run(
             window.merge(Window { payload: tool.read()?, ..window.clone() });
             ended = Some(Ended::Overhead);
         }
-        each(window, tool.stacks())?;
+        read = each(window, tool.stacks())?;
         if let Some(ended) = ended {
             break ended;
         }
