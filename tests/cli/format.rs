@@ -7,7 +7,7 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
-use crate::format_trace::{Asked, Attach, Frame, Latency, Skipped, Stack, Stacks, Storage};
+use crate::format_trace::{Asked, Attach, Frame, Gone, Latency, Skipped, Stack, Stacks, Storage};
 use crate::root;
 
 #[derive(Deserialize)]
@@ -69,6 +69,7 @@ pub(crate) enum Line {
         in_flight: Option<u64>,
         recursion_missed: Option<u64>,
         link_missed: Option<u64>,
+        gone: Option<Vec<Gone>>,
         stack_lost: Option<u64>,
         stack_cut: Option<u64>,
     },

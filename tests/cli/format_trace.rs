@@ -141,6 +141,13 @@ pub(crate) struct Latency {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
+pub(crate) enum Gone {
+    Module(String),
+    Program(u32),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Group {
     Cpu(u32),
     Comm(String),

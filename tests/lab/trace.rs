@@ -32,12 +32,18 @@ impl Tracing {
     /// Runs `hostdiag` and waits until every call is counted.
     #[track_caller]
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = piped(hostdiag().args(args)).spawn().unwrap();
+        Self::of(hostdiag().args(args))
+    }
+
+    /// As `start`, of a command that runs it.
+    #[track_caller]
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = piped(command).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while !said.contains("Tracing ") {
             let length = stderr.read_line(&mut said).unwrap();
-            assert!(length > 0, "hostdiag {args:?} never traced:\n{said}");
+            assert!(length > 0, "{command:?} never traced:\n{said}");
         }
         Self { child, stderr, said }
     }

@@ -5,9 +5,11 @@
 mod doctor;
 mod funccount;
 mod funclatency;
+mod groups;
 mod journal;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod limits;
 mod offload;
 mod symbol;
 mod tracepoints;

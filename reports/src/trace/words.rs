@@ -2,7 +2,8 @@
 //! was lost, what it cost.
 
 use hostdiag_model::trace::{
-    Accounting, Ended, Head, Mechanism, Overhead, Reason, SkipReason, Skipped, Trace, Window,
+    Accounting, Ended, Gone, Group, Head, Mechanism, Overhead, Payload, Reason, SkipReason, Skipped, Trace,
+    Window,
 };
 
 use crate::offload::words::shell;
@@ -108,13 +109,44 @@ pub fn notes(trace: &Trace) -> Vec<String> {
             Some("ended early: it took more of the CPUs than --max-overhead allows".to_owned())
         }
     };
+    let gone = accounting.gone.iter().map(|gone| went_away(&trace.head, gone));
     let losses = accounting.losses().map(|(name, number)| lost(name, number));
     let in_flight = in_flight(&trace.head, accounting);
     let deep = accounting.stack_cut.filter(|number| *number > 0);
     let deep = deep
         .map(|number| format!("{} had a stack deeper than what is walked", count(number as usize, "call")));
-    let notes = ended.into_iter().chain(losses).chain(in_flight).chain(deep);
+    let others = without_group(trace);
+    let notes = ended.into_iter().chain(gone).chain(others).chain(losses).chain(in_flight).chain(deep);
     notes.chain(uncounted(&trace.head, accounting)).chain(unbalanced(accounting)).collect()
+}
+
+/// Functions of the kernel have nothing to do with the program of a process.
+fn went_away(head: &Head, gone: &Gone) -> String {
+    let of_user = [Mechanism::Uprobe, Mechanism::UprobeMulti];
+    let user = head.attach.iter().any(|attach| of_user.contains(&attach.mechanism));
+    match gone {
+        Gone::Module(name) => {
+            format!("module {name} was unloaded meanwhile: its functions were traced until then")
+        }
+        Gone::Program(pid) => {
+            let until = if user { ": functions of the one before were traced until then" } else { "" };
+            format!("process {pid} began another program meanwhile (exec){until}")
+        }
+    }
+}
+
+/// Where there are more commands or processes than groups, those that came last are
+/// together: `all others together`.
+fn without_group(trace: &Trace) -> Option<String> {
+    let latencies = trace.windows.iter().filter_map(|window| match &window.payload {
+        Payload::Latency(list) => Some(list),
+        Payload::Counts(_) | Payload::Stacks(_) => None,
+    });
+    let others = latencies.flatten().filter(|latency| latency.group == Some(Group::Other));
+    let calls = others.fold(0_u64, |sum, latency| sum.saturating_add(latency.histogram.count()));
+    let room = trace.head.storage?.histograms.saturating_sub(1);
+    let calls = count(usize::try_from(calls).ok().filter(|calls| *calls > 0)?, "call");
+    Some(format!("{calls} timed, but not apart: there is room for {room} groups, and others came first"))
 }
 
 /// Kprobes see no more returns at a time than they have room for, and any program
@@ -243,6 +275,17 @@ mod tests {
                 "5 calls had a stack deeper than what is walked"
             ]
         );
+    }
+
+    #[test]
+    fn what_went_away_is_said() {
+        let gone = vec![Gone::Module("dummy".into()), Gone::Program(7)];
+        let accounting = Accounting { gone, recursion_missed: Some(0), ..Accounting::default() };
+        let unloaded = "module dummy was unloaded meanwhile: its functions were traced until then";
+        let other = "process 7 began another program meanwhile (exec)";
+        assert_eq!(notes(&trace(Mechanism::Fentry, accounting.clone())), [unloaded, other]);
+        let until = format!("{other}: functions of the one before were traced until then");
+        assert_eq!(notes(&trace(Mechanism::Uprobe, accounting)), [unloaded, &until]);
     }
 
     #[test]

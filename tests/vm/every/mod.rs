@@ -14,6 +14,9 @@ mod funclatency_live;
 #[path = "../../live/journal.rs"]
 mod journal;
 mod killed;
+mod limits;
+#[path = "../../live/limits.rs"]
+mod limits_live;
 mod links;
 mod net_change;
 mod netem;

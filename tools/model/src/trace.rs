@@ -115,10 +115,10 @@ pub struct AskedStacks {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filter {
-    /// Processes, by the PID of the host.
+    /// Processes, by their PID where hostdiag ran: on the host, or in a container.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pids: Vec<u32>,
-    /// Threads, by the PID of the host.
+    /// Threads likewise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tids: Vec<u32>,
     /// Command name of the thread, at most 15 bytes.
@@ -138,6 +138,9 @@ pub struct Filter {
 pub struct Accounting {
     /// Why the run ended.
     pub ended: Ended,
+    /// What was traced and went away while the run went on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Gone>,
     /// Calls that were counted when they began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<u64>,
@@ -215,6 +218,16 @@ pub enum Ended {
     Processes,
     /// Our programs took more of the CPUs than `--max-overhead`.
     Overhead,
+}
+
+/// What goes away while it is traced, and does not end the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gone {
+    /// A kernel module of this name was unloaded, with its functions.
+    Module(String),
+    /// The process of this number runs another program (execve(2)).
+    Program(u32),
 }
 
 /// How long our own programs ran, by the kernel's BPF statistics. A lower bound

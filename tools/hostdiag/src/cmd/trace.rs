@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use hostdiag_model::stacks::Additions;
-use hostdiag_model::trace::{Asked, Filter, Head, Trace, Window};
+use hostdiag_model::trace::{Accounting, Asked, Filter, Gone, Head, Trace, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::trace::{self as render, list, words};
 
@@ -18,6 +18,7 @@ use crate::offload::from;
 use crate::output::{self, Look};
 use crate::probe::attach::Attached;
 use crate::probe::filter;
+use crate::probe::modules::Modules;
 use crate::probe::plan::{Sides, Way};
 use crate::probe::process::{self, Watch};
 use crate::probe::run::{self, Cost, Schedule, Tool};
@@ -206,7 +207,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The result cannot be printed or kept.
     pub fn run(mut self, head: Head, (stop, watch): (&Stop, &Watch), tool: &mut dyn Tool) -> Result<Status> {
-        let (tracing, compat) = (words::tracing(&head), render::before(&head));
+        let (tracing, compat, modules) = (words::tracing(&head), render::before(&head), Modules::of(&head));
         *self.trace()? = Trace { head, ..Trace::default() };
         let cost = Cost::new(self.args.max_overhead.saturating_mul(10_000).into(), self.args.bpf_stats);
         (self.recording.started_ms, self.clock) = (from::now_ms(), Instant::now());
@@ -218,8 +219,11 @@ impl<'a> Session<'a> {
             None => output::say(&tracing),
         }
         let finished = run::run(tool, schedule, cost, &mut |window, stacks| self.window(window, stacks))?;
+        let unloaded = modules.unloaded().map(|name| Gone::Module(name.to_owned()));
+        let gone = unloaded.chain(watch.replaced().map(Gone::Program)).collect();
         let trace = self.trace()?;
-        (trace.accounting, trace.overhead) = (Some(finished.accounting), finished.overhead);
+        trace.accounting = Some(Accounting { gone, ..finished.accounting });
+        trace.overhead = finished.overhead;
         self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);
         self.finish()
     }

@@ -5,12 +5,17 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use crate::fail::{Code, Failure};
 
+/// The program of a process, as device and inode.
+type Program = (u64, u64);
+
 /// Processes or threads while they are traced.
 #[derive(Debug, Default)]
 pub struct Watch {
     /// Their `stat` files: a file that is open is of one process for ever, also
     /// when its number is given to another.
     files: Vec<File>,
+    /// What each runs; nothing where that is not shown.
+    programs: Vec<(u32, Option<Program>)>,
 }
 
 impl Watch {
@@ -25,13 +30,30 @@ impl Watch {
                     .hint("ps -eLo pid,tid,comm lists them")
             })
         };
-        Ok(Self { files: ids.iter().map(open).collect::<Result<_, _>>()? })
+        Ok(Self {
+            files: ids.iter().map(open).collect::<Result<_, _>>()?,
+            programs: ids.iter().map(|id| (*id, program(*id))).collect(),
+        })
     }
 
     /// Whether some were asked for and none of them runs any more.
     pub fn all_gone(&self) -> bool {
         !self.files.is_empty() && !self.files.iter().any(runs)
     }
+
+    /// Those that run another program than at first.
+    pub fn replaced(&self) -> impl Iterator<Item = u32> {
+        let changed = |(file, (id, before)): (&File, &(u32, Option<Program>))| {
+            let now = program(*id);
+            // Asked last, so that it was this process whose program was looked at.
+            (before.is_some() && now.is_some() && now != *before && runs(file)).then_some(*id)
+        };
+        self.files.iter().zip(&self.programs).filter_map(changed)
+    }
+}
+
+fn program(id: u32) -> Option<Program> {
+    fs::metadata(format!("/proc/{id}/exe")).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// A process that has ended is gone, or a zombie until its parent asks for it
@@ -104,7 +126,8 @@ fn innermost(status: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
 
     use super::*;
 
@@ -122,6 +145,23 @@ mod tests {
         assert!(watch.all_gone());
         assert_eq!(Watch::of(&[child.id()]).unwrap_err().code, Code::NoSuchProcess);
         assert!(!Watch::of(&[]).unwrap().all_gone());
+    }
+
+    #[test]
+    fn a_process_that_begins_another_program_is_told() {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", "read go; exec sleep 60"]).stdin(Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        let watch = Watch::of(&[child.id()]).unwrap();
+        assert_eq!(watch.replaced().count(), 0);
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        while watch.replaced().next().is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(watch.replaced().collect::<Vec<_>>(), [child.id()]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(watch.replaced().count(), 0);
     }
 
     #[test]
