@@ -4,10 +4,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hostdiag_model::trace::Ended;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::gettid;
 
 use crate::lab::{
-    Traced, Tracing, Unprivileged, btf, call_getpgid, hostdiag, private_tracefs, refused_trace,
+    Traced, Tracing, Unprivileged, btf, call_getpgid, hostdiag, private_tracefs, refused_trace, wait_until,
 };
 
 const GETPGID: &str = "t:syscalls:sys_enter_getpgid";
@@ -67,6 +68,34 @@ fn funccount_prints_what_it_keeps() {
     assert_eq!(again, printed);
     let counts = printed.lines().filter_map(|line| line.strip_prefix(EVENT)?.trim().parse::<u64>().ok());
     assert_eq!(counts.sum::<u64>(), 5000);
+}
+
+/// What it had when it was killed is kept, and said to be cut off.
+#[test]
+fn funccount_keeps_what_it_has_as_it_goes_on() {
+    private_tracefs();
+    let thread = gettid().to_string();
+    let file = std::env::temp_dir().join(format!("hostdiag-killed-{thread}.hd"));
+    let args =
+        mine(&thread, &["-i", "100ms", "--format", "json", "--output", file.to_str().unwrap(), GETPGID]);
+    let tracing = Tracing::start(&args);
+    let report = || {
+        let output = hostdiag().arg("report").arg(&file).output().unwrap();
+        let [counts, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        let counts = counts.lines().filter_map(|line| line.strip_prefix(EVENT)?.trim().parse::<u64>().ok());
+        (counts.sum::<u64>(), output.status.code(), said)
+    };
+    call_getpgid(1000);
+    wait_until("all calls are in the file", || report().0 == 1000);
+    kill(tracing.id(), Signal::SIGKILL).unwrap();
+    let (output, _) = tracing.wait();
+    let (counts, status, said) = report();
+    fs::remove_file(&file).unwrap();
+    assert_eq!((counts, status), (1000, Some(0)), "{said}");
+    assert!(said.contains("the recording was cut off"), "{said}");
+    // stdout had the same.
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("\"window\"") && !printed.contains("\"end\""), "{printed}");
 }
 
 #[test]

@@ -48,12 +48,13 @@ fn not_traced(skipped: &[Skipped]) -> String {
     }
 }
 
-/// `  12 s   10260 calls   855/s`, while it goes on: all so far, and the rate of
-/// the last window.
-pub fn live(trace: &Trace, last: &Window) -> String {
+/// `  12 s   10260 calls   855/s   lost 0   cost >= 0.01 % of CPU`, while it goes
+/// on: all so far, and the rate of the last window.
+pub fn live(trace: &Trace, last: &Window, lost: u64, overhead: Option<Overhead>) -> String {
     let all = trace.windows.iter().fold(0_u64, |sum, window| sum.saturating_add(window.payload.events()));
     let rate = last.payload.events().saturating_mul(1000) / last.length_ms().max(1);
-    format!("  {} s   {}   {rate}/s", last.end_ms / 1000, count(all as usize, "call"))
+    let cost = overhead.map_or(String::new(), |overhead| format!("   cost >= {} of CPU", share(&overhead)));
+    format!("  {} s   {}   {rate}/s   lost {lost}{cost}", last.end_ms / 1000, count(all as usize, "call"))
 }
 
 /// What to do next: look where the calls come from, keep the recording unless it
@@ -193,10 +194,14 @@ fn uncounted(head: &Head, accounting: &Accounting) -> Option<String> {
 
 /// `cost at least 0.01 % of CPU`, as far as it was measured.
 pub fn cost(overhead: &Overhead) -> String {
-    let ppm = overhead.share_ppm();
     let nanoseconds = overhead.run_time_ns.checked_div(overhead.runs);
     let each = nanoseconds.map_or(String::new(), |ns| format!(", {ns} ns an event"));
-    format!("cost at least {}.{:02} % of all CPUs{each}", ppm / 10_000, ppm / 100 % 100)
+    format!("cost at least {} of all CPUs{each}", share(overhead))
+}
+
+fn share(overhead: &Overhead) -> String {
+    let ppm = overhead.share_ppm();
+    format!("{}.{:02} %", ppm / 10_000, ppm / 100 % 100)
 }
 
 #[cfg(test)]

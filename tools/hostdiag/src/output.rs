@@ -1,6 +1,6 @@
 //! Where results go, and what the terminal wants them to look like.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -95,6 +95,11 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", hostdiag_report::page::harmless(text));
 }
 
+/// Whether [`live`] has somebody to show it to.
+pub fn is_live() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// What goes on now: a line on a terminal that the next one takes the place of;
 /// an empty one removes it.
 pub fn live(text: &str) {
@@ -110,9 +115,17 @@ pub fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "warning: {}", hostdiag_report::page::harmless(text));
 }
 
+/// Creates a file that only its owner can read, in the place of what was there.
+///
+/// # Errors
+/// It cannot be created.
+pub fn create(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.with_context(|| format!("failed to create {}", path.display()))
+}
+
 /// Keeps a result in a file that only its owner can read.
 pub fn save(path: &Path, result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let mut out = BufWriter::new(open().with_context(|| format!("failed to create {}", path.display()))?);
+    let mut out = BufWriter::new(create(path)?);
     result(&mut out).and_then(|()| out.flush()).with_context(|| format!("failed to write {}", path.display()))
 }

@@ -1,17 +1,18 @@
 //! What the tracing tools have in common: their options, and a run from patterns
 //! to a recording.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use hostdiag_model::stacks::Additions;
 use hostdiag_model::trace::{Accounting, Asked, Filter, Gone, Head, Trace, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::trace::{self as render, list, words};
 
+use self::keep::Keep;
 use crate::duration;
 use crate::fail::Status;
 use crate::offload::from;
@@ -21,10 +22,12 @@ use crate::probe::filter;
 use crate::probe::modules::Modules;
 use crate::probe::plan::{Sides, Way};
 use crate::probe::process::{self, Watch};
-use crate::probe::run::{self, Cost, Schedule, Tool};
+use crate::probe::run::{self, Cost, Schedule, Step, Tool};
 use crate::probe::targets::{Request, Targets};
 use crate::stop::Stop;
 use crate::sys;
+
+mod keep;
 
 /// Options of every tracing tool.
 #[derive(Debug, clap::Args)]
@@ -94,7 +97,7 @@ pub struct TraceArgs {
 pub enum Format {
     /// For people.
     Text,
-    /// The recording, as JSON lines, at the end.
+    /// The recording, as JSON lines, as they come.
     Json,
 }
 
@@ -156,6 +159,10 @@ pub struct Session<'a> {
     open: Option<Window>,
     /// Why nothing can be printed any more: the reader or the terminal went away.
     unread: Option<io::Error>,
+    /// The recording in its file.
+    file: Keep,
+    /// The recording on stdout.
+    stdout: Keep,
 }
 
 impl<'a> Session<'a> {
@@ -170,7 +177,8 @@ impl<'a> Session<'a> {
             loss: Vec::new(),
             data: Data::Trace(Box::default()),
         };
-        Self { args, recording, clock: Instant::now(), open: None, unread: None }
+        let (clock, file, stdout) = (Instant::now(), Keep::default(), Keep::default());
+        Self { args, recording, clock, open: None, unread: None, file, stdout }
     }
 
     /// What was asked for, as the recording keeps it.
@@ -208,17 +216,19 @@ impl<'a> Session<'a> {
     /// The result cannot be printed or kept.
     pub fn run(mut self, head: Head, (stop, watch): (&Stop, &Watch), tool: &mut dyn Tool) -> Result<Status> {
         let (tracing, compat, modules) = (words::tracing(&head), render::before(&head), Modules::of(&head));
+        let file = self.args.output.as_deref().map(output::create).transpose()?;
         *self.trace()? = Trace { head, ..Trace::default() };
         let cost = Cost::new(self.args.max_overhead.saturating_mul(10_000).into(), self.args.bpf_stats);
         (self.recording.started_ms, self.clock) = (from::now_ms(), Instant::now());
         let schedule = self.args.schedule(stop, watch);
+        self.begin_to_keep(file)?;
         tool.gate(true);
         // Only now: who reads this may rely on every call being counted.
         match compat.filter(|_| self.args.format == Format::Text) {
-            Some(text) => self.print(|_, out| out.write_all(text.as_bytes())),
+            Some(text) => self.print(&text),
             None => output::say(&tracing),
         }
-        let finished = run::run(tool, schedule, cost, &mut |window, stacks| self.window(window, stacks))?;
+        let finished = run::run(tool, schedule, cost, &mut |step| self.step(step))?;
         let unloaded = modules.unloaded().map(|name| Gone::Module(name.to_owned()));
         let gone = unloaded.chain(watch.replaced().map(Gone::Program)).collect();
         let trace = self.trace()?;
@@ -226,6 +236,16 @@ impl<'a> Session<'a> {
         trace.overhead = finished.overhead;
         self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);
         self.finish()
+    }
+
+    fn begin_to_keep(&mut self, file: Option<File>) -> Result<()> {
+        let head = self.trace()?.head.clone();
+        let begin = |out: Box<dyn Write>| Keep::begin(out, &self.recording, &head);
+        self.file = file.map(|file| begin(Box::new(file))).unwrap_or_default();
+        if self.args.format == Format::Json {
+            self.stdout = begin(Box::new(io::stdout()));
+        }
+        Ok(())
     }
 
     fn trace(&mut self) -> Result<&mut Trace> {
@@ -237,29 +257,34 @@ impl<'a> Session<'a> {
 
     /// Prints a part of the result, unless that has failed before: what is kept in a
     /// file is kept whole all the same.
-    fn print(&mut self, part: impl FnOnce(&Recording, &mut dyn Write) -> io::Result<()>) {
+    fn print(&mut self, text: &str) {
         if self.unread.is_none() {
-            self.unread = output::write(|out| part(&self.recording, out)).err();
+            self.unread = output::write(|out| out.write_all(text.as_bytes())).err();
         }
     }
 
     /// Keeps a window, and prints what is due; whether somebody reads it.
-    fn window(&mut self, window: Window, stacks: Additions) -> Result<bool> {
+    fn step(&mut self, step: Step<'_>) -> Result<bool> {
+        let Step { window, stacks, tool, overhead } = step;
+        self.file.window(&stacks, &window);
+        self.stdout.window(&stacks, &window);
         self.trace()?.stacks.append(stacks).map_err(anyhow::Error::msg)?;
         let interval = self.args.interval.map(|interval| interval.as_millis() as u64);
         let ends = interval.is_some_and(|interval| window.ends_interval(interval));
         self.trace()?.windows.push(window.clone());
-        let live = words::live(self.trace()?, &window);
+        let live = self.args.format == Format::Text && interval.is_none() && output::is_live();
+        let live =
+            if live { words::live(self.trace()?, &window, tool.lost(), overhead) } else { String::new() };
         match &mut self.open {
             Some(open) => open.merge(window),
             None => self.open = Some(window),
         }
         if ends {
             self.print_open()?;
-        } else if self.args.format == Format::Text && interval.is_none() {
+        } else if !live.is_empty() {
             output::live(&live);
         }
-        Ok(self.unread.is_none())
+        Ok(self.unread.is_none() && !self.stdout.fails())
     }
 
     fn print_open(&mut self) -> Result<()> {
@@ -268,18 +293,17 @@ impl<'a> Session<'a> {
             output::live("");
             let started_ms = self.recording.started_ms;
             let text = render::block(started_ms, self.trace()?, &window);
-            self.print(|_, out| out.write_all(text.as_bytes()));
+            self.print(&text);
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Status> {
         self.print_open()?;
-        if self.args.format == Format::Json {
-            self.print(|recording, out| recording.write(out));
-        } else if let Some(text) = render::after(&self.trace()?.head) {
-            self.print(|_, out| out.write_all(text.as_bytes()));
+        if let Some(text) = render::after(&self.trace()?.head).filter(|_| self.args.format == Format::Text) {
+            self.print(&text);
         }
+        let unread = self.stdout.end(&self.recording).or(self.unread.take());
         let kept = self.args.output.is_some() || self.args.format == Format::Json;
         let trace = self.trace()?;
         let cost = trace.overhead.as_ref().map(words::cost);
@@ -287,10 +311,10 @@ impl<'a> Session<'a> {
         for note in words::notes(trace).into_iter().chain(cost).chain(next) {
             output::say(&note);
         }
-        if let Some(path) = &self.args.output {
-            output::save(path, |out| self.recording.write(out))?;
+        if let (Some(error), Some(path)) = (self.file.end(&self.recording), &self.args.output) {
+            return Err(error).with_context(|| format!("failed to write {}", path.display()));
         }
-        self.unread.map_or(Ok(Status::Fine), |error| Err(error.into()))
+        unread.map_or(Ok(Status::Fine), |error| Err(error.into()))
     }
 }
 

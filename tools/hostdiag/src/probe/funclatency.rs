@@ -286,15 +286,29 @@ impl Tool for Timed<'_> {
     }
 
     fn account(&self) -> Accounting {
-        // A session has no table of starts, so that nothing can get lost in it.
-        let table = self.done.attach.iter().all(|attach| attach.mechanism != Mechanism::KprobeSession);
-        let in_table = |term| table.then(|| self.account_of(term));
+        let in_flight = self.has_table().then(|| self.skel.maps.starts.keys().count() as u64);
+        Accounting { in_flight, ..self.terms() }
+    }
+
+    fn lost(&self) -> u64 {
+        self.terms().losses().map(|(_, lost)| lost).sum()
+    }
+}
+
+impl Timed<'_> {
+    /// A session has no table of starts, so that nothing can get lost in it.
+    fn has_table(&self) -> bool {
+        self.done.attach.iter().all(|attach| attach.mechanism != Mechanism::KprobeSession)
+    }
+
+    /// What is counted as it happens.
+    fn terms(&self) -> Accounting {
+        let in_table = |term| self.has_table().then(|| self.account_of(term));
         Accounting {
             entries: Some(self.account_of(Account::Entries)),
             returns: Some(self.account_of(Account::Returns)),
             start_lost: in_table(Account::StartLost),
             return_missed: in_table(Account::ReturnMissed),
-            in_flight: table.then(|| self.skel.maps.starts.keys().count() as u64),
             recursion_missed: self
                 .done
                 .recursion_missed(self.programs(), skeleton::busy_missed(&self.skel.maps.busy)),

@@ -30,6 +30,10 @@ pub trait Tool {
     fn programs(&self) -> Vec<BorrowedFd<'_>>;
     /// What was counted and lost, after the gate was closed.
     fn account(&self) -> Accounting;
+    /// Events lost so far.
+    fn lost(&self) -> u64 {
+        self.account().losses().map(|(_, lost)| lost).sum()
+    }
 
     /// Can be read when there is something for [`Self::drain`].
     fn arrivals(&self) -> Option<BorrowedFd<'_>> {
@@ -114,6 +118,18 @@ impl Cost {
     }
 }
 
+/// What a run has come to.
+pub struct Step<'a> {
+    /// What was counted since the step before.
+    pub window: Window,
+    /// The stacks that it is the first to name.
+    pub stacks: Additions,
+    /// Who counts.
+    pub tool: &'a dyn Tool,
+    /// What that costs, once it was measured.
+    pub overhead: Option<Overhead>,
+}
+
 /// How a run went.
 pub struct Finished {
     /// What was counted and lost.
@@ -123,9 +139,9 @@ pub struct Finished {
 }
 
 /// Runs a tool whose gate is open until its time is over, a signal comes, or
-/// there is nothing left to watch. Every window goes to `each` with the stacks that it names first, the
-/// last one after the gate was closed. `each` tells whether somebody still reads the
-/// result; where nobody does the run ends as by a signal.
+/// there is nothing left to watch. Every window goes to `each`, the last one after
+/// the gate was closed. `each` tells whether somebody still reads the result; where
+/// nobody does the run ends as by a signal.
 ///
 /// # Errors
 /// What `each` fails with; those of the tool.
@@ -133,7 +149,7 @@ pub fn run(
     tool: &mut dyn Tool,
     schedule: Schedule<'_>,
     mut cost: Cost,
-    each: &mut dyn FnMut(Window, Additions) -> Result<bool>,
+    each: &mut dyn FnMut(Step<'_>) -> Result<bool>,
 ) -> Result<Finished> {
     let (start, width) = (Instant::now(), schedule.width());
     let (mut before, mut total, mut read) = (Duration::ZERO, 0_u64, true);
@@ -164,7 +180,8 @@ pub fn run(
             window.merge(Window { payload: tool.read()?, ..window.clone() });
             ended = Some(Ended::Overhead);
         }
-        read = each(window, tool.stacks())?;
+        let stacks = tool.stacks();
+        read = each(Step { window, stacks, tool, overhead: cost.measured })?;
         if let Some(ended) = ended {
             break ended;
         }
