@@ -168,8 +168,12 @@ fn funclatency_counts_what_it_cannot_time() {
                 continue;
             }
             // A thread can be preempted within the program, which others on that CPU
-            // miss then: at the entry, or at the return, which leaves its start.
-            "fentry" => assert_eq!(entries + missed - in_flight, THREADS, "{accounting:?}"),
+            // miss then: at the entry, or at the return, which leaves its start where
+            // that was not lost.
+            "fentry" => {
+                let known = entries + missed - in_flight;
+                assert!((THREADS..=THREADS + entries - ROOM).contains(&known), "{accounting:?}");
+            }
             _ => assert_eq!(entries, THREADS, "{way}: {accounting:?}"),
         }
         assert_eq!(accounting.start_lost, Some(entries - ROOM), "{way}: {accounting:?}");
