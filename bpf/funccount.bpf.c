@@ -38,16 +38,23 @@ static __always_inline int count(__u64 slot)
 	return 0;
 }
 
-// For one function or event. Loaded anew for each, as a program of the type that
-// its place takes: nothing here depends on the context.
+// Those of one function or event are loaded anew for each, as programs of the type
+// that their place takes: nothing here depends on the context.
 SEC("kprobe")
-int one(void *ctx)
+int traced(void *ctx)
 {
 	if (begin()) {
 		count(slot_of_copy());
 		end();
 	}
 	return 0;
+}
+
+// No trampoline, so not preempted anyway.
+SEC("kprobe")
+int probed(void *ctx)
+{
+	return count(slot_of_copy());
 }
 
 // For many functions at once; the cookie is the function's index.
@@ -69,15 +76,9 @@ int user_many(void *ctx)
 SEC("kprobe")
 int by_address(struct pt_regs *regs)
 {
-	__u32 *slot;
+	__u32 *slot = slot_by_address(regs);
 
-	if (begin()) {
-		slot = slot_by_address(regs);
-		if (slot)
-			count(*slot);
-		end();
-	}
-	return 0;
+	return slot ? count(*slot) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -9,7 +9,7 @@ use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapHandle, OpenObject};
 
 use self::skel::{FunccountSkel, FunccountSkelBuilder};
-use super::attach::Programs;
+use super::attach::{Programs, Sides};
 use super::run::Tool;
 use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
@@ -82,7 +82,9 @@ impl<'a> Counting<'a> {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many, user_many) };
+        let traced = Sides { entry: skel.progs.traced.insns(), exit: None };
+        let programs =
+            Programs { traced, by_address, ..Programs::entries(skel.progs.probed.insns(), many, user_many) };
         let done = targets.attach(&programs)?;
         let before = vec![0; done.slots.len()];
         Ok(Self { skel, counters, layout, before, done })
@@ -101,6 +103,7 @@ fn load<'a>(
     layout: Layout,
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
     let mut open = FunccountSkelBuilder::default().open(storage)?;
+    open.progs.traced.set_autoload(targets.wants_fentry());
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
     let by_address = targets.wants_by_address();
