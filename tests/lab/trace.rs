@@ -5,6 +5,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use hostdiag_model::histogram::Resolution;
 use hostdiag_model::trace::{Accounting, Latency, Payload, Trace};
 use hostdiag_model::{Data, Histogram, Recording};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -39,6 +40,9 @@ impl Tracing {
     #[track_caller]
     pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = piped(command).spawn().unwrap();
+        // Nobody reads it before the end: what it writes as it goes on is to fit.
+        let stdout = child.stdout.as_ref().unwrap();
+        fcntl(stdout, FcntlArg::F_SETPIPE_SZ(1 << 20)).unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while !said.contains("Tracing ") {

@@ -221,13 +221,14 @@ impl<'a> Session<'a> {
         let cost = Cost::new(self.args.max_overhead.saturating_mul(10_000).into(), self.args.bpf_stats);
         (self.recording.started_ms, self.clock) = (from::now_ms(), Instant::now());
         let schedule = self.args.schedule(stop, watch);
-        self.begin_to_keep(file)?;
         tool.gate(true);
         // Only now: who reads this may rely on every call being counted.
         match compat.filter(|_| self.args.format == Format::Text) {
             Some(text) => self.print(&text),
             None => output::say(&tracing),
         }
+        // Who waits for that line may not read before.
+        self.begin_to_keep(file)?;
         let finished = run::run(tool, schedule, cost, &mut |step| self.step(step))?;
         let unloaded = modules.unloaded().map(|name| Gone::Module(name.to_owned()));
         let gone = unloaded.chain(watch.replaced().map(Gone::Program)).collect();
