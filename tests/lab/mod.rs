@@ -18,7 +18,6 @@ mod stack;
 mod stacks;
 mod trace;
 mod traffic;
-pub(crate) mod user;
 
 pub(crate) use apart::{AfXdp, Datapath, Xdp};
 pub(crate) use audit::{Audited, Unprivileged, audit, audit_unprivileged, hostdiag, page};
@@ -31,5 +30,5 @@ pub(crate) use netem::{Netem, OnChange, on_change};
 pub(crate) use netns::{Entered, NetNs};
 pub(crate) use stack::{HOST, PEER, Stack};
 pub(crate) use stacks::{Counted, Paths};
-pub(crate) use trace::{Traced, Tracing, btf, call_getpgid, private_tracefs, refused_trace, ways};
-pub(crate) use traffic::{Traffic, sendfile};
+pub(crate) use trace::{Traced, Tracing, btf, call_getpgid, private_tracefs, refused_trace, user_ways, ways};
+pub(crate) use traffic::{IntoDummy, Traffic, sendfile};

@@ -206,3 +206,9 @@ pub(crate) fn ways() -> Vec<(&'static str, &'static str)> {
     }
     ways
 }
+
+/// How functions of programs are attached to here, with `--attach` and without it.
+pub(crate) fn user_ways() -> Vec<(&'static [&'static str], &'static str)> {
+    let many = if btf("bpf_uprobe_multi_link") { "uprobe.multi" } else { "uprobe" };
+    vec![(&[], many), (&["--attach", "kprobe"], "uprobe")]
+}

@@ -1,7 +1,7 @@
 //! Bulk TCP by sendfile, the call that the article's servers spent their time in.
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::sendfile::sendfile as send;
 
+use super::command::{ip, run};
 use super::netns::NetNs;
 
 /// What came through.
@@ -91,4 +92,24 @@ fn tempfile() -> File {
     let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     file
+}
+
+/// A dummy device in the namespace of this thread: all that is sent goes through
+/// `dummy_xmit`, in the thread that sends it.
+pub(crate) struct IntoDummy(UdpSocket);
+
+impl IntoDummy {
+    pub(crate) fn new() -> Self {
+        run("modprobe", &["dummy"]);
+        ip(&["link", "add", "d0", "type", "dummy"]);
+        ip(&["address", "add", "192.0.2.1/24", "dev", "d0"]);
+        ip(&["link", "set", "d0", "up"]);
+        ip(&["neigh", "add", "192.0.2.2", "lladdr", "02:00:00:00:00:02", "dev", "d0"]);
+        Self(UdpSocket::bind("192.0.2.1:0").unwrap())
+    }
+
+    /// So many packets.
+    pub(crate) fn send(&self, times: u64) {
+        (0..times).for_each(|_| assert_eq!(self.0.send_to(b"x", "192.0.2.2:9").unwrap(), 1));
+    }
 }

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::gettid;
 
 use crate::lab::{
-    Traced, Tracing, Unprivileged, btf, call_getpgid, hostdiag, private_tracefs, refused_trace, wait_until,
+    Traced, Tracing, Unprivileged, call_getpgid, hostdiag, private_tracefs, refused_trace, wait_until,
 };
 
 const GETPGID: &str = "t:syscalls:sys_enter_getpgid";
@@ -189,22 +189,4 @@ fn funccount_counts_user_functions_exactly() {
         assert_eq!(functions.len(), 1, "{functions:?}");
         assert_eq!(traced.calls(&functions[0].name), 1009);
     }
-}
-
-#[test]
-fn funccount_counts_many_user_functions_at_once() {
-    crate::lab::user::many_are_counted_apart();
-}
-
-/// Whatever the kernel names: of a process all threads are seen, or it is refused.
-#[test]
-fn funccount_is_told_whether_all_threads_are_seen() {
-    use hostdiag::kernel::facts::Attempt;
-    let attempt = hostdiag::probe::doctor::attempt(hostdiag_model::trace::Mechanism::UprobeMulti);
-    assert_eq!(attempt == Attempt::Works, btf("bpf_uprobe_multi_link"), "{attempt:?}");
-}
-
-#[test]
-fn stackcount_counts_many_user_functions_at_once() {
-    crate::lab::user::many_have_their_stacks();
 }

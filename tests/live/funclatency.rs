@@ -101,8 +101,3 @@ fn funclatency_by_cpu_adds_up() {
     assert_eq!(traced.latency(None).count(), 80);
     complete(&traced);
 }
-
-#[test]
-fn funclatency_times_user_functions_that_call_each_other() {
-    crate::lab::user::many_are_timed_within_each_other();
-}

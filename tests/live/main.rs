@@ -13,4 +13,5 @@ mod limits;
 mod offload;
 mod symbol;
 mod tracepoints;
+mod user;
 mod vlan_features;

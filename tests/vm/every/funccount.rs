@@ -1,11 +1,14 @@
 //! `hostdiag funccount` counts every call, by every mechanism this kernel has.
 use std::fs;
+use std::path::Path;
 
 use hostdiag_model::trace::{Ended, SkipReason};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::gettid;
 
-use crate::lab::{Traced, Tracing, call_getpgid, hostdiag, refused_trace, run, wait_until, ways};
+use crate::lab::{
+    IntoDummy, NetNs, Traced, Tracing, btf, call_getpgid, hostdiag, refused_trace, wait_until, ways,
+};
 
 /// The system call's function, which nothing else calls.
 const GETPGID: &str = "__x64_sys_getpgid";
@@ -159,13 +162,32 @@ fn funccount_knows_cgroups_and_those_below() {
 
 #[test]
 fn funccount_attaches_to_functions_of_modules() {
-    run("modprobe", &["dummy"]);
-    let traced = count(&["dummy:dummy_xmit", "vmlinux:__x64_sys_getpgid"], || call_getpgid(3));
-    assert_eq!(traced.calls(GETPGID), 3);
-    assert_eq!(traced.calls("dummy_xmit"), 0);
-    let modules: Vec<_> =
-        traced.trace().head.functions().map(|function| function.module.as_deref()).collect();
-    assert!(modules.contains(&Some("dummy")), "{modules:?}");
+    let namespace = NetNs::new("modules");
+    let _entered = namespace.enter();
+    let dummy = IntoDummy::new();
+    let known = Path::new("/sys/kernel/btf/dummy").exists();
+    for (way, mechanism) in ways() {
+        let mechanism = match way {
+            "auto" | "fentry" if known => "fentry",
+            "auto" if btf("bpf_kprobe_multi_link") => "kprobe.multi",
+            "auto" => "kprobe",
+            "fentry" => continue,
+            _ => mechanism,
+        };
+        let traced = count(&["--attach", way, "dummy:dummy_xmit"], || dummy.send(1009));
+        assert_eq!(traced.mechanisms(), [mechanism], "{}", traced.said);
+        assert_eq!(traced.calls("dummy_xmit"), 1009, "{way}");
+        let modules: Vec<_> =
+            traced.trace().head.functions().map(|function| function.module.as_deref()).collect();
+        assert_eq!(modules, [Some("dummy")]);
+    }
+    let traced = count(&["dummy:dummy_xmit", "vmlinux:__x64_sys_getpgid"], || {
+        dummy.send(5);
+        call_getpgid(3);
+    });
+    assert_eq!((traced.calls(GETPGID), traced.calls("dummy_xmit")), (3, 5));
+    // Both in one way, where there is one.
+    assert_eq!(traced.mechanisms().contains(&"fentry"), known || !btf("bpf_kprobe_multi_link"));
 }
 
 #[test]

@@ -51,7 +51,12 @@ fn unloaded(tool: &[&str], patterns: &[&str]) -> bool {
 #[test]
 fn limits_a_module_goes_or_stays_while_it_is_traced() {
     let functions = [GETPGID, "geneve:geneve_xmit"];
+    run("modprobe", &[MODULE]);
+    let known = fs::exists(format!("/sys/kernel/btf/{MODULE}")).unwrap();
     for tool in ["funccount", "funclatency", "stackcount"] {
+        if known {
+            assert!(!unloaded(&[tool, "--attach", "fentry"], &functions), "a trampoline holds it");
+        }
         assert!(unloaded(&[tool, "--attach", "kprobe"], &functions), "kprobes hold no module");
         if btf("bpf_kprobe_multi_link") {
             assert!(!unloaded(&[tool, "--attach", "multi"], &functions), "the kernel holds it");

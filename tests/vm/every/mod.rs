@@ -31,6 +31,8 @@ mod stackcount;
 mod symbol;
 #[path = "../../live/tracepoints.rs"]
 mod tracepoints;
+#[path = "../../live/user.rs"]
+mod user;
 mod user_probe;
 mod vitals;
 #[path = "../../live/vlan_features.rs"]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::lab::{Counted, NetNs, Paths, Traced, Tracing, ip, run, wait_until, ways};
+use crate::lab::{Counted, IntoDummy, NetNs, Paths, Traced, Tracing, wait_until, ways};
 
 /// The system call's function, which nothing else calls in such numbers.
 const GETPGID: &str = "__x64_sys_getpgid";
@@ -144,18 +144,11 @@ fn stackcount_counts_processes_apart_only_where_asked() {
 
 #[test]
 fn stackcount_names_functions_of_modules() {
-    run("modprobe", &["dummy"]);
     let namespace = NetNs::new("stacks");
     let _entered = namespace.enter();
+    let dummy = IntoDummy::new();
     let tracing = Tracing::start(&["stackcount", "--format", "json", "-K", "dummy:dummy_xmit"]);
-    ip(&["link", "add", "d0", "type", "dummy"]);
-    ip(&["address", "add", "192.0.2.1/24", "dev", "d0"]);
-    ip(&["link", "set", "d0", "up"]);
-    let socket = std::net::UdpSocket::bind("192.0.2.1:0").unwrap();
-    ip(&["neigh", "add", "192.0.2.2", "lladdr", "02:00:00:00:00:02", "dev", "d0"]);
-    for _ in 0..9 {
-        socket.send_to(b"x", "192.0.2.2:9").unwrap();
-    }
+    dummy.send(9);
     let stacks = tracing.record().stacks();
     let ours = |stack: &&Counted| stack.kernel.iter().flatten().any(|name| name == "udp_sendmsg");
     assert_eq!(stacks.iter().filter(ours).map(|stack| stack.count).sum::<u64>(), 9, "{stacks:#?}");

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use hostdiag::probe::user::{Wanted, find};
 use hostdiag_model::trace::SkipReason;
 
-use crate::lab::{Paths, Tracing, btf, user};
+use crate::lab::{Paths, Tracing, btf, user_ways};
 
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -65,26 +65,11 @@ fn a_function_of_a_library_is_probed_by_its_offset() {
     assert_eq!(probe.hits(), 7);
 }
 
-#[test]
-fn many_functions_of_a_program_are_counted_apart() {
-    user::many_are_counted_apart();
-}
-
-#[test]
-fn many_functions_of_a_program_are_timed_within_each_other() {
-    user::many_are_timed_within_each_other();
-}
-
-#[test]
-fn many_functions_of_a_program_have_their_stacks() {
-    user::many_have_their_stacks();
-}
-
 /// One that cannot be probed keeps none of the others from it.
 #[test]
 fn a_function_that_cannot_be_probed_is_left_out_alone() {
     let program = "/lib/hostdiag/stacks";
-    for (way, mechanism) in user::user_ways() {
+    for (way, mechanism) in user_ways() {
         let mut paths = Paths::new(&["paths", "1003", "509"]);
         let patterns = [format!("{program}:path_*"), format!("{program}:locked_*")];
         let (pid, [path, locked]) = (paths.pid().to_string(), &patterns);

@@ -19,6 +19,7 @@ pub mod filter;
 pub mod funccount;
 pub mod funclatency;
 pub mod kprobe_event;
+pub mod module_types;
 pub mod modules;
 pub mod pattern;
 pub mod plan;

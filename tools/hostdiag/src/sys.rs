@@ -70,15 +70,23 @@ fn owned(result: RawFd) -> io::Result<OwnedFd> {
 /// wants to know of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Copied {
-    /// Attached to the entry of one function of the kernel, by its id in the
-    /// kernel's BTF.
-    Fentry(u32),
+    /// Attached to the entry of one function of the kernel.
+    Fentry(TypeId),
     /// Attached to its return likewise.
-    Fexit(u32),
+    Fexit(TypeId),
     /// Attached to a kprobe or uprobe.
     Kprobe,
     /// Attached to a tracepoint.
     Tracepoint,
+}
+
+/// A type of the kernel, or of one of its modules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeId {
+    /// Its number.
+    pub number: u32,
+    /// The BTF object of the module, by its id.
+    pub module: Option<u32>,
 }
 
 /// Loads a program from instructions that libbpf has already relocated.
@@ -96,14 +104,19 @@ pub fn load_program(
         attempts: 5,
         ..Default::default()
     };
-    let mut traced = |function, when| {
+    let mut module = None;
+    let mut traced = |function: TypeId, when| {
+        // SAFETY: the argument is a number.
+        let open = |id| owned(unsafe { libbpf_sys::bpf_btf_get_fd_by_id(id) });
+        module = function.module.map(open).transpose()?;
+        options.attach_btf_obj_fd = module.as_ref().map_or(0, |fd| fd.as_raw_fd().cast_unsigned());
         options.expected_attach_type = when;
-        options.attach_btf_id = function;
-        libbpf_sys::BPF_PROG_TYPE_TRACING
+        options.attach_btf_id = function.number;
+        io::Result::Ok(libbpf_sys::BPF_PROG_TYPE_TRACING)
     };
     let kind = match copied {
-        Copied::Fentry(function) => traced(function, libbpf_sys::BPF_TRACE_FENTRY),
-        Copied::Fexit(function) => traced(function, libbpf_sys::BPF_TRACE_FEXIT),
+        Copied::Fentry(function) => traced(function, libbpf_sys::BPF_TRACE_FENTRY)?,
+        Copied::Fexit(function) => traced(function, libbpf_sys::BPF_TRACE_FEXIT)?,
         Copied::Kprobe => libbpf_sys::BPF_PROG_TYPE_KPROBE,
         Copied::Tracepoint => libbpf_sys::BPF_PROG_TYPE_TRACEPOINT,
     };

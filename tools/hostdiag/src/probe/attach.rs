@@ -41,8 +41,8 @@ pub enum Place {
     Function {
         /// Its address; absent where fentry needs none.
         address: Option<u64>,
-        /// Its id in the BTF of the kernel.
-        btf: Option<u32>,
+        /// What it is in the BTF of the kernel or its module.
+        btf: Option<sys::TypeId>,
     },
     /// A tracepoint, by its number in tracefs.
     Tracepoint(u64),

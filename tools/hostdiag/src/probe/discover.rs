@@ -123,6 +123,19 @@ impl Lists {
     }
 }
 
+/// Names of `wanted` that stand for one thing alone, in the kernel and all its modules.
+pub fn only(lists: &mut Lists, wanted: &HashSet<&str>) -> HashSet<String> {
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    // Also data has names.
+    for line in lists.kallsyms().lines() {
+        let found = line.split_ascii_whitespace().nth(2).and_then(|name| wanted.get(name));
+        if let Some(name) = found {
+            *times.entry(name).or_default() += 1;
+        }
+    }
+    times.into_iter().filter(|(_, times)| *times == 1).map(|(name, _)| name.to_owned()).collect()
+}
+
 /// What matched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {

@@ -112,3 +112,12 @@ fn a_module_is_the_only_place_to_look() {
     assert_eq!(of("vmlinux").unwrap(), 5);
     assert!(of("xfs").is_err());
 }
+
+#[test]
+fn names_of_one_thing_alone_are_known() {
+    let kallsyms = "0000 t one_open\t[a]\n0001 t open\t[a]\n0002 t open\t[b]\n0003 d state\n\
+                    0004 t state\t[a]\n0005 T alone\n";
+    let mut lists = Lists::from_text(None, kallsyms);
+    let wanted = HashSet::from(["one_open", "open", "state", "absent"]);
+    assert_eq!(only(&mut lists, &wanted), HashSet::from(["one_open".to_owned()]));
+}

@@ -132,9 +132,9 @@ impl Targets {
         let mut matches = discover::find(&mut self.lists, &wanted, skip, |name| all.contains_key(name))?;
         let ids = self.ids(types, &matches, (request.way, request.sides));
         let returns = request.sides == Sides::Entry || types.keep_trampolines();
-        let fits = |(name, module): &Key, times: usize| {
-            let safe = returns || !discover::may_sleep_long(name);
-            times == 1 && module.is_none() && ids.contains_key(name.as_str()) && safe
+        let fits = |key: &Key, times: usize| {
+            let safe = returns || !discover::may_sleep_long(&key.0);
+            times == 1 && ids.contains_key(key) && safe
         };
         let few = matches.found.len() <= FEW && matches.found.iter().all(|(key, times)| fits(key, *times));
         // Reading addresses takes longer than all the rest of a start.
@@ -146,7 +146,7 @@ impl Targets {
         self.skipped.append(&mut matches.skipped);
         let mut fit = Vec::new();
         for (key, times) in &matches.found {
-            let btf = fits(key, *times).then(|| ids.get(key.0.as_str()).copied()).flatten();
+            let btf = fits(key, *times).then(|| ids.get(key).copied()).flatten();
             if request.way == Way::Fentry && btf.is_none() {
                 let (name, module) = key.clone();
                 self.skipped.push(Skipped { name, module, reason: SkipReason::NotInBtf });
@@ -162,7 +162,12 @@ impl Targets {
     }
 
     /// Ids in BTF of what was found, as far as they matter.
-    fn ids(&self, types: &Types, matches: &Matches, (way, sides): (Way, Sides)) -> HashMap<String, u32> {
+    fn ids(
+        &mut self,
+        types: &Types,
+        matches: &Matches,
+        (way, sides): (Way, Sides),
+    ) -> HashMap<Key, sys::TypeId> {
         let matter = match way {
             Way::Fentry => true,
             Way::Auto => {
@@ -174,12 +179,23 @@ impl Targets {
         if !matter {
             return HashMap::new();
         }
-        let names: HashSet<&str> = matches.found.keys().map(|(name, _)| name.as_str()).collect();
-        types.functions(|name| names.contains(name))
+        let mut ids = types.ids(matches.found.keys());
+        let of_modules = ids.keys().filter(|(_, module)| module.is_some());
+        let of_modules: HashSet<&str> = of_modules.map(|(name, _)| name.as_str()).collect();
+        if !of_modules.is_empty() && !types.keep_to_module() {
+            let only = discover::only(&mut self.lists, &of_modules);
+            ids.retain(|(name, module), _| module.is_none() || only.contains(name));
+        }
+        ids
     }
 
     /// One target for each function of this name.
-    fn add_functions(&mut self, (name, module): &Key, addresses: Option<&Vec<u64>>, btf: Option<u32>) {
+    fn add_functions(
+        &mut self,
+        (name, module): &Key,
+        addresses: Option<&Vec<u64>>,
+        btf: Option<sys::TypeId>,
+    ) {
         let addresses = match addresses {
             Some(addresses) => addresses.iter().copied().map(Some).collect(),
             None => vec![None],

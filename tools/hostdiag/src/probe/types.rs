@@ -1,13 +1,18 @@
 //! What the kernel's own types, BTF, tell of how to attach.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::btf::Btf;
 use libbpf_rs::btf::types::{Func, Struct};
+use libbpf_rs::query::BtfInfoIter;
 
+use super::discover::Key;
+use super::module_types::{self, Base};
 use super::plan::{Sides, UserMulti};
 use super::{doctor, quietly};
+use crate::sys::TypeId;
 
 /// The kernel's own types, where it has them.
 pub struct Types(Option<Btf<'static>>);
@@ -65,7 +70,47 @@ impl Types {
         }
     }
 
-    /// Ids of functions that are wanted, by name.
+    /// What these functions are, as far as the kernel and its modules tell.
+    pub fn ids<'a>(&self, keys: impl Iterator<Item = &'a Key> + Clone) -> HashMap<Key, TypeId> {
+        let names_of = |module: Option<&OsStr>| {
+            let here = keys.clone().filter(move |key| key.1.as_deref().map(OsStr::new) == module);
+            here.map(|(name, _)| name.as_str()).collect::<HashSet<&str>>()
+        };
+        let of_kernel = names_of(None);
+        let found = self.functions(|name| of_kernel.contains(name)).into_iter();
+        let mut ids: HashMap<Key, TypeId> =
+            found.map(|(name, number)| ((name, None), TypeId { number, module: None })).collect();
+        if keys.clone().all(|(_, module)| module.is_none()) {
+            return ids;
+        }
+        let mut objects = BtfInfoIter::default();
+        // The kernel itself has the first number.
+        let Some(kernel) = objects.next().filter(|object| object.name == "vmlinux") else { return ids };
+        let Some(base) = Base::of(&kernel.btf) else { return ids };
+        for object in objects {
+            let wanted = names_of(Some(&object.name));
+            if wanted.is_empty() {
+                continue;
+            }
+            let found = module_types::functions(&object.btf, base, |name| wanted.contains(name));
+            for (name, number) in found.unwrap_or_default() {
+                let key = (name, object.name.to_str().map(String::from));
+                ids.insert(key, TypeId { number, module: Some(object.id) });
+            }
+        }
+        ids
+    }
+
+    /// Whether a trampoline for a function of a module is put into that module: before
+    /// 31bf1dbccfb0 (Linux 6.4) it was put into the first function of that name, of
+    /// whatever module. That change needed this field.
+    pub fn keep_to_module(&self) -> bool {
+        let program = self.0.as_ref().and_then(|btf| btf.type_by_name::<Struct<'_>>("bpf_prog_aux"));
+        program
+            .is_some_and(|program| program.iter().any(|field| field.name.is_some_and(|name| name == "mod")))
+    }
+
+    /// Ids of functions of the kernel that are wanted, by name.
     pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
         let Some(btf) = &self.0 else { return HashMap::new() };
         btf.type_by_kind::<Func<'_>>()

@@ -1,18 +1,14 @@
-//! Functions of the test itself, many of them probed at once.
+//! Many functions of a program probed at once: those of the test itself.
 use std::hint::black_box;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use super::latency::{between, complete, time};
-use super::trace::{Traced, Tracing, btf};
+use hostdiag::kernel::facts::Attempt;
+
+use crate::lab::latency::{between, complete, time};
+use crate::lab::{Traced, Tracing, btf, user_ways};
 
 const PAUSE: Duration = Duration::from_micros(300);
-
-/// How functions of programs are attached to here, with `--attach` and without it.
-pub(crate) fn user_ways() -> Vec<(&'static [&'static str], &'static str)> {
-    let many = if btf("bpf_uprobe_multi_link") { "uprobe.multi" } else { "uprobe" };
-    vec![(&[], many), (&["--attach", "kprobe"], "uprobe")]
-}
 
 fn pattern(function: &str) -> String {
     format!("{}:*{function}*", std::env::current_exe().unwrap().display())
@@ -42,8 +38,8 @@ fn calls(traced: &Traced, part: &str) -> u64 {
 }
 
 /// Each call is counted as one of its function, whichever thread makes it.
-#[track_caller]
-pub(crate) fn many_are_counted_apart() {
+#[test]
+fn funccount_counts_many_functions_of_a_program() {
     let (process, pattern) = (std::process::id().to_string(), pattern("apart_"));
     for (way, mechanism) in user_ways() {
         let args = [&["funccount", "--format", "json", "--pid", &process, &pattern], way].concat();
@@ -88,8 +84,8 @@ fn climb(next: fn(u64, &mut (Vec<u64>, Vec<u64>)), levels: u64, times: &mut (Vec
 }
 
 /// Functions that call each other, 20 levels deep: every level by its own start.
-#[track_caller]
-pub(crate) fn many_are_timed_within_each_other() {
+#[test]
+fn funclatency_times_functions_that_call_each_other() {
     for (way, mechanism) in user_ways() {
         let mut times = (Vec::new(), Vec::new());
         let traced = time(&[&[pattern("climbs_").as_str()], way].concat(), || {
@@ -107,8 +103,8 @@ pub(crate) fn many_are_timed_within_each_other() {
 }
 
 /// Each stack begins with the function that was called.
-#[track_caller]
-pub(crate) fn many_have_their_stacks() {
+#[test]
+fn stackcount_counts_many_functions_of_a_program() {
     let thread = nix::unistd::gettid().to_string();
     for (way, mechanism) in user_ways() {
         let pattern = pattern("climbs_");
@@ -126,4 +122,11 @@ pub(crate) fn many_have_their_stacks() {
         // The kernel has no part in them.
         assert!(traced.stacks().iter().all(|stack| stack.kernel.is_none()), "{:#?}", traced.stacks());
     }
+}
+
+/// Whatever the kernel names: of a process all threads are seen, or it is refused.
+#[test]
+fn doctor_knows_whether_all_threads_are_seen() {
+    let attempt = hostdiag::probe::doctor::attempt(hostdiag_model::trace::Mechanism::UprobeMulti);
+    assert_eq!(attempt == Attempt::Works, btf("bpf_uprobe_multi_link"), "{attempt:?}");
 }

@@ -1,0 +1,165 @@
+//! Functions in the types of the kernel's modules: BTF whose numbers go on where
+//! those of the kernel end (Documentation/bpf/btf.rst). Pure.
+
+use std::collections::HashMap;
+
+/// `BTF_MAGIC` of include/uapi/linux/btf.h.
+const MAGIC: u16 = 0xeb9f;
+/// `BTF_KIND_FUNC`.
+const FUNCTION: u32 = 12;
+
+/// What the numbers of modules go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base<'a> {
+    /// How many types the kernel has.
+    types: u32,
+    strings: &'a [u8],
+}
+
+impl<'a> Base<'a> {
+    /// From the BTF of the kernel; absent where there is a kind of type in it that is
+    /// not known here.
+    pub fn of(kernel: &'a [u8]) -> Option<Self> {
+        let btf = Btf::of(kernel)?;
+        // 0 is void.
+        let mut types = 1;
+        btf.walk(|_, _| types += 1)?;
+        Some(Self { types, strings: btf.strings })
+    }
+}
+
+/// The numbers of a module's own functions that are wanted, by name; absent where there
+/// is a kind of type in it that is not known here.
+pub fn functions(
+    module: &[u8],
+    base: Base<'_>,
+    wanted: impl Fn(&str) -> bool,
+) -> Option<HashMap<String, u32>> {
+    let btf = Btf::of(module)?;
+    let (mut found, mut id) = (HashMap::new(), base.types);
+    btf.walk(|kind, name| {
+        // A name that stands among the kernel's strings is not there again.
+        let text = match (name as usize).checked_sub(base.strings.len()) {
+            None => string(base.strings, name as usize),
+            Some(at) => string(btf.strings, at),
+        };
+        if let Some(name) = text.filter(|name| kind == FUNCTION && wanted(name)) {
+            found.insert(name.to_owned(), id);
+        }
+        id += 1;
+    })?;
+    Some(found)
+}
+
+fn string(strings: &[u8], at: usize) -> Option<&str> {
+    std::str::from_utf8(strings.get(at..)?.split(|byte| *byte == 0).next()?).ok()
+}
+
+/// The two parts of BTF.
+struct Btf<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+}
+
+impl<'a> Btf<'a> {
+    /// `struct btf_header`: magic, version, flags, its own length; then offsets behind
+    /// it and lengths, of the types and of the strings.
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        if bytes.get(..2)? != MAGIC.to_ne_bytes() {
+            return None;
+        }
+        let part = |at: usize| {
+            let from = (word(bytes, 4)? as usize).checked_add(word(bytes, at)? as usize)?;
+            bytes.get(from..from.checked_add(word(bytes, at + 4)? as usize)?)
+        };
+        Some(Self { types: part(8)?, strings: part(16)? })
+    }
+
+    /// Calls with the kind and the name of each type, in the order of their numbers.
+    fn walk(&self, mut each: impl FnMut(u32, u32)) -> Option<()> {
+        let mut at = 0;
+        while at < self.types.len() {
+            // `struct btf_type`: name, kind and number of members, size or type.
+            let (name, info) = (word(self.types, at)?, word(self.types, at + 4)?);
+            let (kind, members) = (info >> 24 & 0x1f, info as usize & 0xffff);
+            each(kind, name);
+            at += 12 + follows(kind, members)?;
+        }
+        (at == self.types.len()).then_some(())
+    }
+}
+
+/// Bytes behind a type, by its kind: one thing, or one a member.
+fn follows(kind: u32, members: usize) -> Option<usize> {
+    Some(match kind {
+        // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG.
+        2 | 7..=12 | 16 | 18 => 0,
+        // INT, VAR, DECL_TAG.
+        1 | 14 | 17 => 4,
+        // ARRAY.
+        3 => 12,
+        // ENUM, FUNC_PROTO.
+        6 | 13 => 8 * members,
+        // STRUCT, UNION, DATASEC, ENUM64.
+        4 | 5 | 15 | 19 => 12 * members,
+        _ => return None,
+    })
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Types, each of a name and a kind with a number of members, and strings.
+    fn btf(types: &[(u32, u32, usize)], strings: &str) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (name, kind, members) in types {
+            let words = [*name, kind << 24 | *members as u32, 0];
+            body.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+            body.resize(body.len() + follows(*kind, *members).unwrap_or(0), 0);
+        }
+        let length = body.len() as u32;
+        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, length, length, strings.len() as u32];
+        let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        bytes.extend(body);
+        bytes.extend(strings.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn numbers_go_on_where_the_kernels_end() {
+        // int; a structure of two members; the prototype and the function `same`.
+        let kernel = btf(&[(1, 1, 0), (0, 4, 2), (0, 13, 3), (5, 12, 0)], "\0int\0same\0");
+        let base = Base::of(&kernel).unwrap();
+        assert_eq!(base.types, 5);
+        // Its strings begin at 10; a variable has the name of a function.
+        let module = btf(&[(0, 13, 1), (11, 12, 0), (5, 12, 0), (16, 14, 0)], "\0xmit\0open\0");
+        let all = functions(&module, base, |_| true).unwrap();
+        assert_eq!(all, HashMap::from([("xmit".into(), 6), ("same".into(), 7)]));
+        assert_eq!(functions(&module, base, |name| name == "open"), Some(HashMap::new()));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_guessed() {
+        let whole = btf(&[(1, 12, 0)], "\0f\0");
+        assert!(Base::of(&whole).is_some());
+        for length in 0..whole.len() {
+            assert_eq!(Base::of(&whole[..length]), None, "{length}");
+        }
+        let unknown = btf(&[(1, 12, 0), (1, 31, 0)], "\0f\0");
+        assert_eq!(Base::of(&unknown), None);
+        assert_eq!(functions(&unknown, Base::of(&whole).unwrap(), |_| true), None);
+    }
+
+    /// Against what libbpf reads.
+    #[test]
+    fn the_kernels_own_types_are_understood() {
+        let kernel = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        let known = libbpf_rs::btf::Btf::from_vmlinux().unwrap();
+        assert_eq!(Base::of(&kernel).unwrap().types as usize, known.len());
+    }
+}
