@@ -1,6 +1,7 @@
 //! Carries out a plan, one device at a time: facts as planned? journal, call,
 //! compare with the plan, watch, keep or undo.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ const PROPAGATION: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(20);
 /// Between two looks at vitals.
 const WATCH: Duration = Duration::from_millis(250);
+/// So many looks are kept, of the last minute: what happens in the later half of it
+/// is judged by itself too.
+const LOOKS: usize = 240;
 /// As long, or as long as is watched afterwards, is looked at vitals before a
 /// change: what went wrong then already is nothing the change did.
 const BASELINE: Duration = Duration::from_secs(1);
@@ -191,6 +195,7 @@ impl Run<'_> {
     fn watch(&mut self, before: &Before) -> Result<Option<Checked>> {
         let (baseline, start) = &before.vitals;
         let mut watched = Duration::ZERO;
+        let mut looks: VecDeque<Vitals> = VecDeque::new();
         while watched < self.observe {
             let pause = WATCH.min(self.observe.saturating_sub(watched));
             if self.kernel.wait(pause) {
@@ -198,10 +203,18 @@ impl Run<'_> {
                 return Ok(Some(Checked::Interrupted));
             }
             watched += pause;
-            let worse = vitals::worse(baseline, start, &self.kernel.vitals(&before.watched)?);
+            let now = self.kernel.vitals(&before.watched)?;
+            let mut worse = vitals::worse(baseline, start, &now);
+            let long_enough = |middle: &&Vitals| now.at.saturating_sub(middle.at) >= BASELINE;
+            let middle = looks.get(looks.len() / 2).filter(long_enough);
+            if let Some(middle) = middle.filter(|_| worse.is_empty()) {
+                worse.extend(vitals::worse_since([baseline, start], middle, &now));
+            }
             if !worse.is_empty() {
                 return Ok(Some(Checked::Worse(worse)));
             }
+            looks.truncate(LOOKS - 1);
+            looks.push_front(now);
         }
         Ok(None)
     }

@@ -71,7 +71,7 @@ pub fn worse(baseline: &Vitals, before: &Vitals, now: &Vitals) -> Vec<String> {
             }
         }
     }
-    all.extend(retransmits(baseline, before, now));
+    all.extend(retransmits([baseline, before], [before, now]));
     for (gateway, answered) in &before.gateways {
         let silent = now.gateways.get(gateway) == Some(&Some(false));
         if silent && *answered == Some(true) {
@@ -138,15 +138,24 @@ fn errors(
     is.errors.keys().filter_map(grown).collect()
 }
 
-/// The share of segments sent again. A sender whose packets are all lost sends
-/// few, so the share is of all that were sent.
-fn retransmits(baseline: &Vitals, before: &Vitals, now: &Vitals) -> Option<String> {
+/// What got worse since `middle`, a moment after the change: what went well until
+/// then is not to hide it. A sender that loses its packets sends far fewer, so of
+/// all that were sent since the change what it sends again may be no more than a
+/// hundredth.
+pub fn worse_since([baseline, before]: [&Vitals; 2], middle: &Vitals, now: &Vitals) -> Option<String> {
+    retransmits([baseline, before], [middle, now])
+}
+
+/// The share of segments sent again, where it is larger than between the first two.
+/// A sender whose packets are all lost sends few, so the share is of all that were
+/// sent.
+fn retransmits([baseline, before]: [&Vitals; 2], [from, now]: [&Vitals; 2]) -> Option<String> {
     let window = |from: &Vitals, to: &Vitals| {
         let (old, new) = (from.tcp?, to.tcp?);
         Some((new.sent.saturating_sub(old.sent), new.again.saturating_sub(old.again)))
     };
     let share = |(sent, again): (u64, u64)| again as f64 / (sent + again).max(1) as f64;
-    let after = window(before, now)?;
+    let after = window(from, now)?;
     let (was, is) = (window(baseline, before).map_or(0.0, share), share(after));
     (after.1 >= FEW && is > RETRANSMITS && is > FACTOR * was)
         .then(|| format!("TCP sends {:.1} % of its segments again, {:.1} % before", is * 100.0, was * 100.0))
@@ -185,6 +194,16 @@ mod tests {
         );
         // A few are chance.
         assert!(worse(&first, &first, &vitals(1000, 20, 9, 9)).is_empty());
+    }
+
+    #[test]
+    fn what_went_well_first_does_not_hide_what_no_longer_does() {
+        let (first, before) = (vitals(0, 0, 0, 0), vitals(1000, 1000, 0, 0));
+        let (middle, now) = (vitals(2000, 90_000, 0, 0), vitals(3000, 90_100, 40, 0));
+        assert!(worse(&first, &before, &now).is_empty());
+        let said = worse_since([&first, &before], &middle, &now);
+        assert_eq!(said.unwrap(), "TCP sends 28.6 % of its segments again, 0.0 % before");
+        assert_eq!(worse_since([&first, &before], &middle, &vitals(3000, 90_900, 10, 0)), None);
     }
 
     #[test]
