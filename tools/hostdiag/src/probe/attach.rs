@@ -131,7 +131,6 @@ pub fn attach(
     targets: Vec<Target>,
 ) -> io::Result<(Attached, Vec<Refused>)> {
     let count = targets.len();
-    allow_files(count as u64 * 3 + 256);
     let (attached, mut refused) = match mechanism {
         Mechanism::KprobeMulti | Mechanism::KprobeSession => many::functions(programs, mechanism, targets)?,
         Mechanism::UprobeMulti => many::user(programs, targets)?,
@@ -254,8 +253,10 @@ fn parallel<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Ve
 }
 
 /// Raises the limit of open files so far as that is allowed: a program, an event
-/// and a link for each place. What is over the limit is refused by the kernel.
-fn allow_files(wanted: u64) {
+/// and a link for each place, and what the tool itself needs. What is over the limit
+/// is refused by the kernel.
+pub fn allow_files(places: usize) {
+    let wanted = places as u64 * 3 + 256;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft >= wanted {
         return;

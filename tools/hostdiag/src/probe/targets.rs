@@ -106,6 +106,8 @@ impl Targets {
         if targets.targets.is_empty() {
             return Err(all_left_out(&targets.skipped).into());
         }
+        // Before the programs are loaded, whose maps are files too.
+        attach::allow_files(targets.targets.len());
         Ok(targets)
     }
 
