@@ -24,7 +24,7 @@ use super::plan::{Permit, plan};
 use super::scratch::Scratch;
 use super::simulate::{self, Operation};
 use super::undo::Scope;
-use super::vitals::Vitals;
+use super::vitals::{Tcp, Vitals};
 use crate::offload::policy::Policy;
 
 /// Features, and whether hardware, software devices and VLANs can change them.
@@ -192,13 +192,17 @@ struct Model {
     fails: Option<usize>,
     /// The pause that a signal ends.
     signal: Option<usize>,
+    /// When TCP begins to lose what it sends.
+    collapse: Option<Duration>,
     calls: usize,
     pauses: usize,
+    clock: Duration,
 }
 
 impl Model {
     fn new(namespace: Namespace) -> Self {
-        Self { namespace, touched: BTreeSet::new(), fails: None, signal: None, calls: 0, pauses: 0 }
+        let (touched, clock) = (BTreeSet::new(), Duration::ZERO);
+        Self { namespace, touched, fails: None, signal: None, collapse: None, calls: 0, pauses: 0, clock }
     }
 
     fn run(&mut self, device: &Identity, operation: &Operation<'_>) -> io::Result<()> {
@@ -226,9 +230,14 @@ impl Kernel for Model {
         self.run(device, &Operation::Recompute)
     }
     fn vitals(&mut self, _: &[u32]) -> io::Result<Vitals> {
-        Ok(Vitals::default())
+        let collapse = self.collapse.unwrap_or(Duration::MAX);
+        let (well, badly) = (self.clock.min(collapse), self.clock.saturating_sub(collapse));
+        let count = |a_second: u128, time: Duration| (a_second * time.as_millis() / 1000) as u64;
+        let tcp = Tcp { sent: count(20_000, well) + count(100, badly), again: count(40, badly) };
+        Ok(Vitals { at: self.clock, tcp: Some(tcp), ..Vitals::default() })
     }
     fn wait(&mut self, time: Duration) -> bool {
+        self.clock += time;
         self.pauses += usize::from(!time.is_zero());
         self.signal.is_some_and(|nth| self.pauses >= nth)
     }
@@ -351,6 +360,35 @@ proptest! {
         let later = planned(&Facts { namespace: model.namespace.clone(), ..facts.clone() });
         prop_assert!(later.steps.is_empty(), "{:#?} {done:#?} {:#?}", plan.steps, later.steps);
         back(&lock, journal, &facts, &mut model);
+        prop_assert_eq!(wishes(&model.namespace), wishes(&facts.namespace));
+    }
+
+    /// Also where it went well for seconds, so that of all that was sent little is lost.
+    #[test]
+    fn a_change_under_which_tcp_collapses_is_taken_back(
+        parts in prop::collection::vec(part(), 1..12),
+        collapse in 1500_u64..4000,
+    ) {
+        let facts = facts(&parts);
+        let plan = planned(&facts);
+        if plan.steps.is_empty() {
+            return Ok(());
+        }
+        let folder = Scratch::new("model-collapse");
+        let lock = Folder::open(folder.path()).unwrap().lock().unwrap();
+        let mut model = Model::new(facts.namespace.clone());
+        model.collapse = Some(Duration::from_millis(collapse));
+        let mut run = Run {
+            kernel: &mut model,
+            facts: &facts,
+            journal: start(&facts, &plan, &lock),
+            lock: &lock,
+            observe: Duration::from_secs(8),
+            interrupted: false,
+        };
+        let mut done = Vec::new();
+        run.steps(&plan, &mut |_, how| done.push(how.clone()));
+        prop_assert!(matches!(done[0], Done::RolledBack { .. }), "{done:#?}");
         prop_assert_eq!(wishes(&model.namespace), wishes(&facts.namespace));
     }
 
