@@ -10,8 +10,6 @@
 #include "hist.bpf.h"
 #include "slot.bpf.h"
 
-#define EEXIST 17
-
 // What is counted apart; probe/funclatency.rs has the same numbers.
 #define BY_NOTHING 0
 #define BY_CPU 1
@@ -29,11 +27,15 @@ const volatile __u32 each_function = 0;
 const volatile __u32 by = BY_NOTHING;
 // How far above the stack pointer at its entry that at the return of a call is.
 const volatile __u64 return_shift = 8;
+// So many places of the table of starts, half of them, may be kept for later calls.
+const volatile __u64 most_kept = 1;
 
 // Written by user space: 1 once everything is attached, 0 before the last read.
 __u32 ready = 0;
 // Written by user space: grows by 1 before each reading.
 __u64 epoch = 0;
+// Places of the table of starts that are in use or kept.
+__u64 places = 0;
 
 // A call that has begun. Its frame is an address that no other call under way
 // has, so nested calls, and those that call themselves, are told apart at any
@@ -47,6 +49,9 @@ struct call {
 	__u32 slot;
 };
 
+// When calls began, in ns since boot. A thread mostly calls a function at the same
+// depth of its stack again, so the place of a call that is over is kept, with 0:
+// that is a look-up a call instead of an insertion and a deletion.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH); // preallocated
 	__uint(max_entries, 1);
@@ -57,10 +62,9 @@ struct {
 // What becomes of calls, by shard: a cache line each.
 struct account {
 	__u64 entries;
-	__u64 returns;
 	__u64 start_lost;
 	__u64 return_missed;
-	__u64 unused[4];
+	__u64 unused[5];
 };
 
 struct {
@@ -185,16 +189,14 @@ static __always_inline void timed(__u64 slot, __u64 time)
 	__u32 cpu = bpf_get_smp_processor_id();
 	__u32 at = (cpu & shard_mask) * groups + group_of(slot, cpu);
 	struct record *record = bpf_map_lookup_elem(&records, &at);
-	struct account *account = account_of(cpu);
 	__u64 place = hist_slot(time, sub_bits);
 
-	if (!record || !account || place >= HIST_SLOTS(sub_bits))
+	if (!record || place >= HIST_SLOTS(sub_bits))
 		return;
 	// First, so that who reads the count finds it in there.
 	widen(record, time);
 	add(&record->sum, time);
 	add(&record->counts[place], 1);
-	add(&account->returns, 1);
 }
 
 static __always_inline struct call call_of(__u64 frame, __u64 slot)
@@ -212,7 +214,6 @@ static __always_inline int entered(__u64 frame, __u64 slot)
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct account *account;
 	__u64 now, *start;
-	int error; // no wider than what maps return: 5.10 leaves 0 in the upper half
 
 	if (!ready || !wanted(cpu))
 		return 0;
@@ -220,16 +221,16 @@ static __always_inline int entered(__u64 frame, __u64 slot)
 	if (!account)
 		return 0;
 	add(&account->entries, 1);
+	start = bpf_map_lookup_elem(&starts, &call);
 	now = bpf_ktime_get_ns();
-	error = bpf_map_update_elem(&starts, &call, &now, BPF_NOEXIST);
-	if (!error)
-		return 0;
-	start = error == -EEXIST ? bpf_map_lookup_elem(&starts, &call) : NULL;
 	if (start) {
+		if (*start)
+			add(&account->return_missed, 1);
 		*start = now;
-		add(&account->return_missed, 1);
-	} else {
+	} else if (bpf_map_update_elem(&starts, &call, &now, BPF_NOEXIST)) {
 		add(&account->start_lost, 1);
+	} else {
+		add(&places, 1);
 	}
 	return 0;
 }
@@ -242,12 +243,14 @@ static __always_inline int returned(__u64 frame, __u64 slot)
 	if (!ready)
 		return 0;
 	start = bpf_map_lookup_elem(&starts, &call);
-	if (!start)
+	if (!start || !*start)
 		return 0; // begun before the gate was open, or not wanted
 	time = now - *start;
-	// What stays in the table is counted as that: never as both.
-	if (!bpf_map_delete_elem(&starts, &call))
-		timed(slot, time);
+	// First, so that it is never among those under way too.
+	*start = 0;
+	if (places > most_kept && !bpf_map_delete_elem(&starts, &call))
+		add(&places, -1);
+	timed(slot, time);
 	return 0;
 }
 

@@ -54,7 +54,8 @@ pub struct Args {
     /// Nothing: bcc needs it to tell nested calls apart, which is always done here.
     #[arg(short = 'l', long, value_name = "N")]
     pub level: Option<u32>,
-    /// Most calls under way at a time; what is beyond is lost, and said to be.
+    /// Room for so many calls under way at a time; what finds none is lost, and said
+    /// to be.
     #[arg(long, value_name = "N", default_value_t = 10_240,
         value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_active: u32,

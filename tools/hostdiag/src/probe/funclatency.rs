@@ -37,7 +37,7 @@ pub struct Options {
     pub timing: Timing,
     /// Bytes that histograms may take.
     pub max_memory: u64,
-    /// Most calls that can be under way at a time.
+    /// Calls under way at a time that there is room for.
     pub max_active: u32,
 }
 
@@ -142,7 +142,6 @@ impl<'a> Timed<'a> {
 #[derive(Clone, Copy)]
 enum Account {
     Entries,
-    Returns,
     StartLost,
     ReturnMissed,
 }
@@ -218,7 +217,7 @@ fn load<'a>(
     choose(&mut open, targets);
     let by = options.timing.by;
     let named = if by.is_some() { layout.groups } else { 1 };
-    open.maps.starts.set_max_entries(options.max_active)?;
+    open.maps.starts.set_max_entries(options.max_active.saturating_mul(2))?;
     open.maps.accounts.set_max_entries(layout.shards)?;
     open.maps.records.set_value_size(layout.record_bytes())?;
     open.maps.records.set_max_entries(layout.shards * layout.groups)?;
@@ -229,6 +228,7 @@ fn load<'a>(
         rodata.shard_mask = layout.shards - 1;
         rodata.groups = layout.groups;
         rodata.sub_bits = layout.resolution.sub_bits().into();
+        rodata.most_kept = options.max_active.into();
         rodata.each_function = options.timing.each_function.into();
         rodata.by = match by {
             None => 0,
@@ -286,8 +286,9 @@ impl Tool for Timed<'_> {
     }
 
     fn account(&self) -> Accounting {
-        let in_flight = self.has_table().then(|| self.skel.maps.starts.keys().count() as u64);
-        Accounting { in_flight, ..self.terms() }
+        let in_flight = self.has_table().then(|| self.under_way());
+        let returns = self.before.values().map(Histogram::count).sum();
+        Accounting { returns: Some(returns), in_flight, ..self.terms() }
     }
 
     fn lost(&self) -> u64 {
@@ -301,12 +302,18 @@ impl Timed<'_> {
         self.done.attach.iter().all(|attach| attach.mechanism != Mechanism::KprobeSession)
     }
 
+    /// Calls that have a start: the place of one that is over holds 0.
+    fn under_way(&self) -> u64 {
+        let starts = &self.skel.maps.starts;
+        let start = |key: Vec<u8>| starts.lookup(&key, MapFlags::ANY).ok().flatten();
+        starts.keys().filter_map(start).filter(|start| start.iter().any(|byte| *byte != 0)).count() as u64
+    }
+
     /// What is counted as it happens.
     fn terms(&self) -> Accounting {
         let in_table = |term| self.has_table().then(|| self.account_of(term));
         Accounting {
             entries: Some(self.account_of(Account::Entries)),
-            returns: Some(self.account_of(Account::Returns)),
             start_lost: in_table(Account::StartLost),
             return_missed: in_table(Account::ReturnMissed),
             recursion_missed: self
