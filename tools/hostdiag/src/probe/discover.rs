@@ -2,7 +2,9 @@
 //! rest is left out. Decides by text alone; [`Lists`] reads it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 
 use hostdiag_model::trace::{SkipReason, Skipped};
 
@@ -95,44 +97,116 @@ impl Wanted<'_> {
     }
 }
 
-/// What the kernel says of its functions.
+/// What the kernel says of its functions: megabytes, so they are read a line at a
+/// time, each time that they are needed.
 #[derive(Clone, Debug, Default)]
 pub struct Lists {
     /// `available_filter_functions`: `name` or `name [module]` a line. Absent
     /// where it cannot be read (no tracefs, lockdown).
-    pub traceable: Option<String>,
-    /// /proc/kallsyms, where it was needed.
-    kallsyms: Option<String>,
+    traceable: Option<Text>,
+    /// `available_filter_functions_addrs` (Linux 6.5): the same with the address of the
+    /// call that ftrace patches before each.
+    placed: Option<Text>,
+    /// /proc/kallsyms.
+    kallsyms: Text,
+}
+
+/// Lines of a file, or of a text.
+#[derive(Clone, Debug)]
+enum Text {
+    File(PathBuf),
+    Whole(String),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Whole(String::new())
+    }
+}
+
+impl Text {
+    /// Calls with each line as far as it can be read.
+    fn each(&self, mut each: impl FnMut(&str)) {
+        let path = match self {
+            Self::File(path) => path,
+            Self::Whole(text) => return text.lines().for_each(each),
+        };
+        let Ok(file) = File::open(path) else { return };
+        let mut file = BufReader::with_capacity(1 << 16, file);
+        let mut line = String::new();
+        while file.read_line(&mut line).is_ok_and(|read| read > 0) {
+            each(line.trim_end_matches('\n'));
+            line.clear();
+        }
+    }
 }
 
 impl Lists {
-    /// Reads what can be read.
+    /// What can be read.
     pub fn read() -> Self {
-        let traceable = fs::read_to_string(tracefs().join("available_filter_functions")).ok();
-        Self { traceable: traceable.filter(|list| !list.is_empty()), kallsyms: None }
+        let readable = |name: &str| {
+            let path = tracefs().join(name);
+            let first = File::open(&path).and_then(|mut file| file.read(&mut [0]));
+            first.is_ok_and(|read| read > 0).then_some(Text::File(path))
+        };
+        Self {
+            traceable: readable("available_filter_functions"),
+            placed: readable("available_filter_functions_addrs"),
+            kallsyms: Text::File("/proc/kallsyms".into()),
+        }
     }
 
     /// Lists from text, as a kernel would print them.
-    pub fn from_text(traceable: Option<&str>, kallsyms: &str) -> Self {
-        Self { traceable: traceable.map(String::from), kallsyms: Some(kallsyms.into()) }
+    pub fn from_text(traceable: Option<&str>, placed: Option<&str>, kallsyms: &str) -> Self {
+        let text = |text: &str| Text::Whole(text.into());
+        Self { traceable: traceable.map(text), placed: placed.map(text), kallsyms: text(kallsyms) }
     }
 
-    /// /proc/kallsyms, read once: it takes a tenth of a second.
-    fn kallsyms(&mut self) -> &str {
-        self.kallsyms.get_or_insert_with(|| fs::read_to_string("/proc/kallsyms").unwrap_or_default())
+    /// Whether the kernel tells which functions can be traced.
+    pub fn tell_traceable(&self) -> bool {
+        self.traceable.is_some()
+    }
+
+    /// Calls with the address, the name and the module of each symbol that is a function.
+    fn symbols(&self, mut each: impl FnMut(u64, &str, Option<&str>)) {
+        self.kallsyms.each(|line| {
+            if let Some((address, name, module)) = symbol(line) {
+                each(address, name, module);
+            }
+        });
+    }
+
+    /// The same of the functions that can be traced, or where the kernel does not tell
+    /// that, of all.
+    fn placed(&self, mut each: impl FnMut(u64, &str, Option<&str>)) {
+        let Some(placed) = &self.placed else { return self.symbols(each) };
+        placed.each(|line| {
+            let Some((address, line)) = line.split_once(' ') else { return };
+            let (name, module) = entry(line);
+            if let Ok(address) = u64::from_str_radix(address, 16) {
+                each(begin(address), name, module);
+            }
+        });
     }
 }
 
+/// Where a function begins whose call for ftrace is at this address: there, or an
+/// endbr64 before. Functions lie at multiples of 16 bytes (FUNCTION_ALIGNMENT_16B of
+/// arch/x86/Kconfig, which is older than the list that this is for).
+fn begin(call: u64) -> u64 {
+    call & !15
+}
+
 /// Names of `wanted` that stand for one thing alone, in the kernel and all its modules.
-pub fn only(lists: &mut Lists, wanted: &HashSet<&str>) -> HashSet<String> {
+pub fn only(lists: &Lists, wanted: &HashSet<&str>) -> HashSet<String> {
     let mut times: HashMap<&str, usize> = HashMap::new();
     // Also data has names.
-    for line in lists.kallsyms().lines() {
+    lists.kallsyms.each(|line| {
         let found = line.split_ascii_whitespace().nth(2).and_then(|name| wanted.get(name));
         if let Some(name) = found {
             *times.entry(name).or_default() += 1;
         }
-    }
+    });
     times.into_iter().filter(|(_, times)| *times == 1).map(|(name, _)| name.to_owned()).collect()
 }
 
@@ -143,6 +217,14 @@ pub struct Matches {
     pub found: BTreeMap<Key, usize>,
     /// Names that matched and are left out.
     pub skipped: Vec<Skipped>,
+    /// Their addresses, where they came with the names.
+    placed: HashMap<Key, Vec<u64>>,
+}
+
+impl From<BTreeMap<Key, usize>> for Matches {
+    fn from(found: BTreeMap<Key, usize>) -> Self {
+        Self { found, ..Self::default() }
+    }
 }
 
 /// Every function that one of the patterns describes and none of `skip`.
@@ -152,14 +234,15 @@ pub struct Matches {
 /// For a pattern that describes nothing: `no-such-function`, `not-traceable` or
 /// `no-match`.
 pub fn find(
-    lists: &mut Lists,
+    lists: &Lists,
     patterns: &[Wanted<'_>],
     skip: &[Names],
     in_btf: impl Fn(&str) -> bool,
 ) -> Result<Matches, Failure> {
     let mut matches = Matches::default();
     let mut used = vec![false; patterns.len()];
-    let mut add = |name: &str, module: Option<&str>| {
+    let Matches { found, placed, .. } = &mut matches;
+    let mut add = |address: Option<u64>, name: &str, module: Option<&str>| {
         let mut wanted = false;
         for (pattern, used) in patterns.iter().zip(&mut used) {
             if pattern.contains(name, module) {
@@ -167,17 +250,26 @@ pub fn find(
             }
         }
         if wanted {
-            *matches.found.entry((name.to_owned(), module.map(String::from))).or_default() += 1;
+            let key = (name.to_owned(), module.map(String::from));
+            if let Some(address) = address {
+                placed.entry(key.clone()).or_default().push(address);
+            }
+            *found.entry(key).or_default() += 1;
         }
     };
-    match &lists.traceable {
-        Some(list) => list.lines().map(entry).for_each(|(name, module)| add(name, module)),
-        None => lists
-            .kallsyms()
-            .lines()
-            .filter_map(symbol)
-            .filter(|(_, name, module)| module.is_some() || in_btf(name))
-            .for_each(|(_, name, module)| add(name, module)),
+    // One function mostly needs no address, many need them all.
+    let many = patterns.iter().any(|pattern| pattern.names.exact().is_none());
+    match (&lists.traceable, &lists.placed) {
+        (Some(_), Some(_)) if many => lists.placed(|address, name, module| add(Some(address), name, module)),
+        (Some(list), _) => list.each(|line| {
+            let (name, module) = entry(line);
+            add(None, name, module);
+        }),
+        (None, _) => lists.symbols(|_, name, module| {
+            if module.is_some() || in_btf(name) {
+                add(None, name, module);
+            }
+        }),
     }
     if let Some((pattern, _)) = patterns.iter().zip(&used).find(|(_, used)| !**used) {
         return Err(nothing(lists, pattern));
@@ -201,13 +293,17 @@ impl Matches {
             }
         }
         self.found.retain(|(name, _), _| reason(name).is_none());
+        self.placed.retain(|key, _| self.found.contains_key(key));
     }
 
     /// The addresses of what was found: each function of a name. Names whose
     /// functions the kernel does not tell apart move to what is skipped.
-    pub fn addresses(&mut self, lists: &mut Lists) -> HashMap<Key, Vec<u64>> {
-        let listed = lists.traceable.is_some();
-        let mut addresses = addresses(lists.kallsyms(), &self.found.keys().cloned().collect());
+    pub fn addresses(&mut self, lists: &Lists) -> HashMap<Key, Vec<u64>> {
+        let listed = lists.tell_traceable();
+        let mut addresses = match std::mem::take(&mut self.placed) {
+            none if none.is_empty() => addresses(lists, &self.found.keys().cloned().collect()),
+            placed => placed,
+        };
         let skipped = &mut self.skipped;
         self.found.retain(|key, times| {
             let found = addresses.get(key).map_or(&[][..], Vec::as_slice);
@@ -252,18 +348,18 @@ fn symbol(line: &str) -> Option<(u64, &str, Option<&str>)> {
     (function && module != Some("bpf")).then_some((u64::from_str_radix(address, 16).ok()?, name, module))
 }
 
-fn addresses(kallsyms: &str, wanted: &HashSet<Key>) -> HashMap<Key, Vec<u64>> {
+fn addresses(lists: &Lists, wanted: &HashSet<Key>) -> HashMap<Key, Vec<u64>> {
     let names: HashSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     let mut found: HashMap<Key, Vec<u64>> = HashMap::new();
-    for (address, name, module) in kallsyms.lines().filter_map(symbol) {
+    lists.placed(|address, name, module| {
         if !names.contains(name) {
-            continue;
+            return;
         }
         let key = (name.to_owned(), module.map(String::from));
         if wanted.contains(&key) {
             found.entry(key).or_default().push(address);
         }
-    }
+    });
     found.values_mut().for_each(|addresses| {
         addresses.sort_unstable();
         addresses.dedup();
@@ -272,19 +368,21 @@ fn addresses(kallsyms: &str, wanted: &HashSet<Key>) -> HashMap<Key, Vec<u64>> {
 }
 
 /// Why a pattern describes nothing.
-fn nothing(lists: &mut Lists, pattern: &Wanted<'_>) -> Failure {
+fn nothing(lists: &Lists, pattern: &Wanted<'_>) -> Failure {
     let text = pattern.text;
     let Some(exact) = pattern.names.exact() else {
         return Failure::new(Code::NoMatch, format!("no function of the kernel matches {text:?}"))
             .hint(format!("hostdiag funccount --list '*{}*' shows what there is", letters(text)));
     };
-    let at: Vec<u64> = lists
-        .kallsyms()
-        .lines()
-        .filter_map(symbol)
-        .filter(|(_, name, _)| base(name) == exact)
-        .map(|(address, ..)| address)
-        .collect();
+    let (mut at, mut names) = (Vec::new(), Vec::new());
+    lists.symbols(|address, name, _| {
+        if base(name) == exact {
+            at.push(address);
+        }
+        if !lists.tell_traceable() {
+            names.push(name.to_owned());
+        }
+    });
     if !at.is_empty() {
         let message =
             format!("the kernel has {exact}, but does not let it be traced (notrace, or kept from ftrace)");
@@ -293,10 +391,9 @@ fn nothing(lists: &mut Lists, pattern: &Wanted<'_>) -> Failure {
                 .unwrap_or_else(|| "trace a function that it calls, or that calls it".into()),
         );
     }
-    let names: Vec<String> = match &lists.traceable {
-        Some(list) => list.lines().map(|line| entry(line).0.to_owned()).collect(),
-        None => lists.kallsyms().lines().filter_map(symbol).map(|(_, name, _)| name.to_owned()).collect(),
-    };
+    if let Some(list) = &lists.traceable {
+        list.each(|line| names.push(entry(line).0.to_owned()));
+    }
     let hint = did_you_mean(exact, names.iter().map(String::as_str)).unwrap_or_else(|| {
         "it may be of a module that is not loaded, or the compiler has put it into its callers (inlined)"
             .into()
@@ -305,17 +402,21 @@ fn nothing(lists: &mut Lists, pattern: &Wanted<'_>) -> Failure {
 }
 
 /// Another name of the same function that can be traced.
-fn same_place(lists: &mut Lists, exact: &str, at: &[u64]) -> Option<String> {
-    let kallsyms = lists.kallsyms().to_owned();
-    let others: HashSet<&str> = kallsyms
-        .lines()
-        .filter_map(symbol)
-        .filter(|(address, name, _)| *address != 0 && at.contains(address) && *name != exact)
-        .map(|(_, name, _)| name)
-        .collect();
-    let list = lists.traceable.as_deref()?;
-    let other = list.lines().map(|line| entry(line).0).find(|name| others.contains(name))?;
-    Some(format!("it is listed under another name: {other}"))
+fn same_place(lists: &Lists, exact: &str, at: &[u64]) -> Option<String> {
+    let mut others = HashSet::new();
+    lists.symbols(|address, name, _| {
+        if address != 0 && at.contains(&address) && name != exact {
+            others.insert(name.to_owned());
+        }
+    });
+    let mut other = None;
+    lists.traceable.as_ref()?.each(|line| {
+        let name = entry(line).0;
+        if other.is_none() && others.contains(name) {
+            other = Some(name.to_owned());
+        }
+    });
+    Some(format!("it is listed under another name: {}", other?))
 }
 
 /// The longest run of letters in a pattern, for a wider one.

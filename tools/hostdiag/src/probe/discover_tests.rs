@@ -19,7 +19,7 @@ const KALLSYMS: &str = "0000000000000000 A fixed_percpu_data\n\
                         ffffffffc0001000 t bpf_prog_1234\t[bpf]\n";
 
 fn lists() -> Lists {
-    Lists::from_text(Some(TRACEABLE), KALLSYMS)
+    Lists::from_text(Some(TRACEABLE), None, KALLSYMS)
 }
 
 fn search(patterns: &[&str], skip: &[&str]) -> Result<Matches, Failure> {
@@ -27,7 +27,12 @@ fn search(patterns: &[&str], skip: &[&str]) -> Result<Matches, Failure> {
     let wanted: Vec<Wanted<'_>> =
         patterns.iter().zip(&names).map(|(text, names)| Wanted { text, module: None, names }).collect();
     let skip: Vec<Names> = skip.iter().map(|text| Names::plain(text)).collect();
-    find(&mut lists(), &wanted, &skip, |_| false)
+    find(&lists(), &wanted, &skip, |_| false)
+}
+
+fn matches_of(lists: &Lists, text: &str) -> Matches {
+    let names = Names::plain(text);
+    find(lists, &[Wanted { text, module: None, names: &names }], &[], |_| false).unwrap()
 }
 
 fn names(matches: &Matches) -> Vec<&str> {
@@ -59,7 +64,7 @@ fn what_would_hang_the_host_and_what_was_left_out_is_skipped_with_its_reason() {
 #[test]
 fn every_function_of_a_name_has_its_address() {
     let mut matches = search(&["*"], &[]).unwrap();
-    let addresses = matches.addresses(&mut lists());
+    let addresses = matches.addresses(&lists());
     assert_eq!(addresses[&("ptep_get".into(), None)], [0xffff_ffff_8100_0030, 0xffff_ffff_8100_0040]);
     assert_eq!(addresses[&("nft_do_chain".into(), Some("nf_tables".into()))], [0xffff_ffff_c000_0010]);
     // Two functions, of which one can be traced: which one, nobody knows.
@@ -68,11 +73,36 @@ fn every_function_of_a_name_has_its_address() {
     assert!(!matches.found.contains_key(&("once".into(), None)));
 }
 
+/// Newer kernels list the address of each function that can be traced, or of an
+/// instruction behind it, so that none is mistaken for another.
+#[test]
+fn a_list_with_addresses_tells_functions_of_one_name_apart() {
+    let placed = "ffffffff81000034 ptep_get\nffffffff81000040 ptep_get\nffffffff81000064 once\n\
+                  ffffffffc0000014 nft_do_chain [nf_tables]\nffffffff81000014 tcp_sendmsg\n";
+    let lists = Lists::from_text(Some(TRACEABLE), Some(placed), "");
+    let all = HashMap::from([
+        (("ptep_get".into(), None), vec![0xffff_ffff_8100_0030, 0xffff_ffff_8100_0040]),
+        (("once".into(), None), vec![0xffff_ffff_8100_0060]),
+        (("nft_do_chain".into(), Some("nf_tables".into())), vec![0xffff_ffff_c000_0010]),
+    ]);
+    for text in ["ptep_get", "once", "nft_do_chain"] {
+        let mut matches = matches_of(&lists, text);
+        let found = matches.addresses(&lists);
+        assert_eq!((found.len(), matches.skipped.len()), (1, 0), "{text}");
+        assert!(found.iter().all(|(key, addresses)| all[key] == *addresses), "{text}");
+    }
+    // Read in one go, without those that are left out.
+    let (names, skip) = (Names::plain("*"), [Names::plain("tcp_*")]);
+    let wanted = [Wanted { text: "*", module: None, names: &names }];
+    let mut matches = find(&lists, &wanted, &skip, |_| false).unwrap();
+    assert_eq!(matches.addresses(&Lists::default()), all);
+}
+
 #[test]
 fn hidden_addresses_are_not_used() {
     let mut matches = search(&["tcp_sendmsg"], &[]).unwrap();
-    let mut hidden = Lists::from_text(Some(TRACEABLE), "0000000000000000 T tcp_sendmsg\n");
-    assert!(matches.addresses(&mut hidden).is_empty());
+    let hidden = Lists::from_text(Some(TRACEABLE), None, "0000000000000000 T tcp_sendmsg\n");
+    assert!(matches.addresses(&hidden).is_empty());
     assert_eq!(matches.skipped[0].reason, SkipReason::NoAddress);
 }
 
@@ -80,13 +110,13 @@ fn hidden_addresses_are_not_used() {
 fn without_the_kernels_list_names_come_from_its_symbols_and_types() {
     let names_wanted = Names::plain("*");
     let wanted = [Wanted { text: "*", module: None, names: &names_wanted }];
-    let mut lists = Lists::from_text(None, KALLSYMS);
-    let mut matches = find(&mut lists, &wanted, &[], |name| name != "hidden_code").unwrap();
+    let lists = Lists::from_text(None, None, KALLSYMS);
+    let mut matches = find(&lists, &wanted, &[], |name| name != "hidden_code").unwrap();
     assert!(matches.found.contains_key(&("once".into(), None)));
     assert!(!matches.found.contains_key(&("hidden_code".into(), None)));
     assert!(!names(&matches).contains(&"jiffies"), "no function");
     assert!(!names(&matches).contains(&"bpf_prog_1234"), "a program");
-    assert_eq!(matches.addresses(&mut lists)[&("once".into(), None)].len(), 2);
+    assert_eq!(matches.addresses(&lists)[&("once".into(), None)].len(), 2);
 }
 
 #[test]
@@ -106,7 +136,7 @@ fn a_module_is_the_only_place_to_look() {
     let names = Names::plain("*");
     let of = |module| {
         let wanted = [Wanted { text: "*", module: Some(module), names: &names }];
-        find(&mut lists(), &wanted, &[], |_| false).map(|matches| matches.found.len())
+        find(&lists(), &wanted, &[], |_| false).map(|matches| matches.found.len())
     };
     assert_eq!(of("nf_tables").unwrap(), 1);
     assert_eq!(of("vmlinux").unwrap(), 5);
@@ -117,7 +147,7 @@ fn a_module_is_the_only_place_to_look() {
 fn names_of_one_thing_alone_are_known() {
     let kallsyms = "0000 t one_open\t[a]\n0001 t open\t[a]\n0002 t open\t[b]\n0003 d state\n\
                     0004 t state\t[a]\n0005 T alone\n";
-    let mut lists = Lists::from_text(None, kallsyms);
+    let lists = Lists::from_text(None, None, kallsyms);
     let wanted = HashSet::from(["one_open", "open", "state", "absent"]);
-    assert_eq!(only(&mut lists, &wanted), HashSet::from(["one_open".to_owned()]));
+    assert_eq!(only(&lists, &wanted), HashSet::from(["one_open".to_owned()]));
 }

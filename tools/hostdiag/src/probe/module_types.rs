@@ -1,12 +1,14 @@
-//! Functions in the types of the kernel's modules: BTF whose numbers go on where
-//! those of the kernel end (Documentation/bpf/btf.rst). Pure.
+//! Reads BTF (Documentation/bpf/btf.rst) of the kernel, and of its modules, whose
+//! numbers go on where those of the kernel end. Pure.
 
 use std::collections::HashMap;
 
 /// `BTF_MAGIC` of include/uapi/linux/btf.h.
 const MAGIC: u16 = 0xeb9f;
+/// `BTF_KIND_STRUCT`.
+pub const STRUCT: u32 = 4;
 /// `BTF_KIND_FUNC`.
-const FUNCTION: u32 = 12;
+pub const FUNCTION: u32 = 12;
 
 /// What the numbers of modules go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ impl<'a> Base<'a> {
         let btf = Btf::of(kernel)?;
         // 0 is void.
         let mut types = 1;
-        btf.walk(|_, _| types += 1)?;
+        btf.walk(|_| types += 1)?;
         Some(Self { types, strings: btf.strings })
     }
 }
@@ -37,13 +39,13 @@ pub fn functions(
 ) -> Option<HashMap<String, u32>> {
     let btf = Btf::of(module)?;
     let (mut found, mut id) = (HashMap::new(), base.types);
-    btf.walk(|kind, name| {
+    btf.walk(|one| {
         // A name that stands among the kernel's strings is not there again.
-        let text = match (name as usize).checked_sub(base.strings.len()) {
-            None => string(base.strings, name as usize),
+        let text = match (one.name as usize).checked_sub(base.strings.len()) {
+            None => string(base.strings, one.name as usize),
             Some(at) => string(btf.strings, at),
         };
-        if let Some(name) = text.filter(|name| kind == FUNCTION && wanted(name)) {
+        if let Some(name) = text.filter(|name| one.kind == FUNCTION && wanted(name)) {
             found.insert(name.to_owned(), id);
         }
         id += 1;
@@ -56,15 +58,27 @@ fn string(strings: &[u8], at: usize) -> Option<&str> {
 }
 
 /// The two parts of BTF.
-struct Btf<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Btf<'a> {
     types: &'a [u8],
     strings: &'a [u8],
+}
+
+/// A type.
+#[derive(Clone, Copy, Debug)]
+pub struct Type<'a> {
+    /// `BTF_KIND_*`.
+    pub kind: u32,
+    /// Where its name begins among the strings.
+    name: u32,
+    /// What stands behind it, by its kind.
+    members: &'a [u8],
 }
 
 impl<'a> Btf<'a> {
     /// `struct btf_header`: magic, version, flags, its own length; then offsets behind
     /// it and lengths, of the types and of the strings.
-    fn of(bytes: &'a [u8]) -> Option<Self> {
+    pub fn of(bytes: &'a [u8]) -> Option<Self> {
         if bytes.get(..2)? != MAGIC.to_ne_bytes() {
             return None;
         }
@@ -75,17 +89,31 @@ impl<'a> Btf<'a> {
         Some(Self { types: part(8)?, strings: part(16)? })
     }
 
-    /// Calls with the kind and the name of each type, in the order of their numbers.
-    fn walk(&self, mut each: impl FnMut(u32, u32)) -> Option<()> {
+    /// Calls with each type, in the order of their numbers, which begin at 1; absent
+    /// where there is a kind of type that is not known here.
+    pub fn walk(&self, mut each: impl FnMut(Type<'a>)) -> Option<()> {
         let mut at = 0;
         while at < self.types.len() {
             // `struct btf_type`: name, kind and number of members, size or type.
             let (name, info) = (word(self.types, at)?, word(self.types, at + 4)?);
             let (kind, members) = (info >> 24 & 0x1f, info as usize & 0xffff);
-            each(kind, name);
-            at += 12 + follows(kind, members)?;
+            let end = at + 12 + follows(kind, members)?;
+            each(Type { kind, name, members: self.types.get(at + 12..end)? });
+            at = end;
         }
-        (at == self.types.len()).then_some(())
+        Some(())
+    }
+
+    /// The name of a type, of the kernel's own.
+    pub fn name(&self, of: Type<'_>) -> Option<&'a str> {
+        string(self.strings, of.name as usize)
+    }
+
+    /// Whether a structure has a member of this name.
+    pub fn has_member(&self, structure: Type<'_>, name: &str) -> bool {
+        // `struct btf_member`: name, type, offset.
+        let mut names = structure.members.chunks(12).filter_map(|member| word(member, 0));
+        names.any(|at| string(self.strings, at as usize) == Some(name))
     }
 }
 

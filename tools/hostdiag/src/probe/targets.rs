@@ -1,7 +1,7 @@
 //! From patterns to targets: what to attach, where it is, and in which way.
 
 use std::cell::LazyCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -130,8 +130,8 @@ impl Targets {
             return Ok(());
         }
         self.lists = Lists::read();
-        let all = if self.lists.traceable.is_none() { types.functions(|_| true) } else { HashMap::new() };
-        let mut matches = discover::find(&mut self.lists, &wanted, skip, |name| all.contains_key(name))?;
+        let all = if !self.lists.tell_traceable() { types.functions(|_| true) } else { HashMap::new() };
+        let mut matches = discover::find(&self.lists, &wanted, skip, |name| all.contains_key(name))?;
         let ids = self.ids(types, &matches, (request.way, request.sides));
         let returns = request.sides == Sides::Entry || types.keep_trampolines();
         let fits = |key: &Key, times: usize| {
@@ -143,7 +143,7 @@ impl Targets {
         let addresses = match request.way {
             Way::Auto if few => HashMap::new(),
             Way::Fentry => HashMap::new(),
-            _ => matches.addresses(&mut self.lists),
+            _ => matches.addresses(&self.lists),
         };
         self.skipped.append(&mut matches.skipped);
         let mut fit = Vec::new();
@@ -164,12 +164,7 @@ impl Targets {
     }
 
     /// Ids in BTF of what was found, as far as they matter.
-    fn ids(
-        &mut self,
-        types: &Types,
-        matches: &Matches,
-        (way, sides): (Way, Sides),
-    ) -> HashMap<Key, sys::TypeId> {
+    fn ids(&self, types: &Types, matches: &Matches, (way, sides): (Way, Sides)) -> HashMap<Key, sys::TypeId> {
         let matter = match way {
             Way::Fentry => true,
             Way::Auto => {
@@ -185,7 +180,7 @@ impl Targets {
         let of_modules = ids.keys().filter(|(_, module)| module.is_some());
         let of_modules: HashSet<&str> = of_modules.map(|(name, _)| name.as_str()).collect();
         if !of_modules.is_empty() && !types.keep_to_module() {
-            let only = discover::only(&mut self.lists, &of_modules);
+            let only = discover::only(&self.lists, &of_modules);
             ids.retain(|(name, module), _| module.is_none() || only.contains(name));
         }
         ids
@@ -362,8 +357,8 @@ impl Targets {
             let Function { name, module, .. } = self.function(target);
             ((name, module), 1)
         });
-        let mut matches = Matches { found: keys.collect(), skipped: Vec::new() };
-        let found = matches.addresses(&mut self.lists);
+        let mut matches = Matches::from(keys.collect::<BTreeMap<_, _>>());
+        let found = matches.addresses(&self.lists);
         for target in targets {
             let Function { name, module, .. } = self.function(target);
             if let Place::Function { address: address @ None, .. } = &mut target.place {

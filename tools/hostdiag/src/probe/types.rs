@@ -2,43 +2,62 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
+use std::fs;
 
 use hostdiag_model::trace::Mechanism;
-use libbpf_rs::btf::Btf;
-use libbpf_rs::btf::types::{Func, Struct};
 use libbpf_rs::query::BtfInfoIter;
 
 use super::discover::Key;
-use super::module_types::{self, Base};
+use super::doctor;
+use super::module_types::{self, Base, Btf, FUNCTION, STRUCT};
 use super::plan::{Sides, UserMulti};
-use super::{doctor, quietly};
 use crate::sys::TypeId;
 
 /// The kernel's own types, where it has them.
-pub struct Types(Option<Btf<'static>>);
+#[derive(Debug, Default)]
+pub struct Types {
+    btf: Vec<u8>,
+    /// Names of [`SIGNS`] that are there.
+    signs: HashSet<&'static str>,
+}
+
+/// Types, functions and members, as `struct.member`, that tell what a kernel can do.
+const SIGNS: [(u32, &str); 6] = [
+    (STRUCT, "bpf_kprobe_multi_link"),
+    (STRUCT, "bpf_uprobe_multi_link"),
+    (STRUCT, "bpf_tramp_image"),
+    (FUNCTION, "bpf_session_cookie"),
+    (STRUCT, "bpf_prog_info.recursion_misses"),
+    (STRUCT, "bpf_prog_aux.mod"),
+];
 
 impl Types {
     /// Reads them.
     pub fn read() -> Self {
-        Self(quietly(|| Btf::from_vmlinux().ok()).0)
+        let btf = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+        let signs = Btf::of(&btf).map(signs).unwrap_or_default();
+        Self { btf, signs }
+    }
+
+    fn has(&self, sign: &str) -> bool {
+        self.signs.contains(sign)
     }
 
     /// Whether the kernel has kprobe.multi. A type of its own tells; programs
     /// load, and its other names are there, without CONFIG_FPROBE too.
     pub fn multi(&self) -> bool {
-        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_kprobe_multi_link").is_some())
+        self.has("bpf_kprobe_multi_link")
     }
 
     /// Ways to attach to many functions in one go, best first. That a kernel has
     /// sessions is known only once one is attached; without this function, which
     /// their programs call, it has none.
     pub fn mass(&self, sides: Sides) -> Vec<Mechanism> {
-        let session = || {
-            self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Func<'_>>("bpf_session_cookie").is_some())
-        };
         match (self.multi(), sides) {
             (false, _) => Vec::new(),
-            (true, Sides::Both) if session() => vec![Mechanism::KprobeSession, Mechanism::KprobeMulti],
+            (true, Sides::Both) if self.has("bpf_session_cookie") => {
+                vec![Mechanism::KprobeSession, Mechanism::KprobeMulti]
+            }
             (true, _) => vec![Mechanism::KprobeMulti],
         }
     }
@@ -46,24 +65,20 @@ impl Types {
     /// Whether a trampoline stays while a call is in it: this type came with that
     /// (e21aa341785c, Linux 5.12 and stable kernels).
     pub fn keep_trampolines(&self) -> bool {
-        self.0.as_ref().is_some_and(|btf| btf.type_by_name::<Struct<'_>>("bpf_tramp_image").is_some())
+        self.has("bpf_tramp_image")
     }
 
     /// Whether a program behind a trampoline can be entered again while it runs. A
     /// kernel that keeps it from that also counts it (ca06f55b9002 and 9ed9e9ba2337,
     /// Linux 5.12).
     pub fn let_programs_in_again(&self) -> bool {
-        let info = self.0.as_ref().and_then(|btf| btf.type_by_name::<Struct<'_>>("bpf_prog_info"));
-        !info.is_some_and(|info| {
-            info.iter().any(|member| member.name.is_some_and(|name| name == "recursion_misses"))
-        })
+        !self.has("bpf_prog_info.recursion_misses")
     }
 
     /// Whether the kernel has uprobe.multi, told by a type of its own, and whether one
     /// of a single process is of all its threads, which nothing but trying tells.
     pub fn user_multi(&self, single: bool) -> UserMulti {
-        let has = |btf: &Btf<'_>| btf.type_by_name::<Struct<'_>>("bpf_uprobe_multi_link").is_some();
-        match self.0.as_ref().is_some_and(has) {
+        match self.has("bpf_uprobe_multi_link") {
             false => UserMulti::Absent,
             true if single && doctor::uprobe_multi().is_ok_and(|whole| !whole) => UserMulti::OneThread,
             true => UserMulti::Works,
@@ -83,11 +98,8 @@ impl Types {
         if keys.clone().all(|(_, module)| module.is_none()) {
             return ids;
         }
-        let mut objects = BtfInfoIter::default();
-        // The kernel itself has the first number.
-        let Some(kernel) = objects.next().filter(|object| object.name == "vmlinux") else { return ids };
-        let Some(base) = Base::of(&kernel.btf) else { return ids };
-        for object in objects {
+        let Some(base) = Base::of(&self.btf) else { return ids };
+        for object in BtfInfoIter::default().filter(|object| object.name != "vmlinux") {
             let wanted = names_of(Some(&object.name));
             if wanted.is_empty() {
                 continue;
@@ -105,19 +117,74 @@ impl Types {
     /// 31bf1dbccfb0 (Linux 6.4) it was put into the first function of that name, of
     /// whatever module. That change needed this field.
     pub fn keep_to_module(&self) -> bool {
-        let program = self.0.as_ref().and_then(|btf| btf.type_by_name::<Struct<'_>>("bpf_prog_aux"));
-        program
-            .is_some_and(|program| program.iter().any(|field| field.name.is_some_and(|name| name == "mod")))
+        self.has("bpf_prog_aux.mod")
     }
 
     /// Ids of functions of the kernel that are wanted, by name.
     pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
-        let Some(btf) = &self.0 else { return HashMap::new() };
-        btf.type_by_kind::<Func<'_>>()
-            .filter_map(|function| {
-                let name = function.name()?.to_str().filter(|name| wanted(name))?;
-                Some((name.to_owned(), u32::from(function.type_id())))
-            })
-            .collect()
+        let (mut found, mut id) = (HashMap::new(), 0);
+        let Some(btf) = Btf::of(&self.btf) else { return found };
+        // Of what is not understood, nothing is believed.
+        let read = btf.walk(|one| {
+            id += 1;
+            let name = if one.kind == FUNCTION { btf.name(one) } else { None };
+            if let Some(name) = name.filter(|name| wanted(name)) {
+                found.insert(name.to_owned(), id);
+            }
+        });
+        if read.is_some() { found } else { HashMap::new() }
+    }
+}
+
+/// Which of [`SIGNS`] are there, in one pass: there are some 100,000 types.
+fn signs(btf: Btf<'_>) -> HashSet<&'static str> {
+    let mut found = HashSet::new();
+    let read = btf.walk(|one| {
+        let Some(name) = btf.name(one).filter(|name| name.starts_with("bpf_")) else { return };
+        for (_, sign) in SIGNS.iter().filter(|(kind, _)| *kind == one.kind) {
+            let here = match sign.split_once('.') {
+                None => *sign == name,
+                Some((structure, member)) => structure == name && btf.has_member(one, member),
+            };
+            if here {
+                found.insert(*sign);
+            }
+        }
+    });
+    if read.is_some() { found } else { HashSet::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use libbpf_rs::btf::Btf as Libbpf;
+    use libbpf_rs::btf::types::{Func, Struct};
+
+    use super::*;
+
+    /// Against what libbpf reads of the kernel at hand.
+    #[test]
+    fn signs_and_functions_are_those_that_libbpf_finds() {
+        let (types, libbpf) = (Types::read(), Libbpf::from_vmlinux().unwrap());
+        for (kind, sign) in SIGNS {
+            let (name, member) = sign.split_once('.').map_or((sign, None), |(name, of)| (name, Some(of)));
+            let there = match (kind, member) {
+                (FUNCTION, _) => libbpf.type_by_name::<Func<'_>>(name).is_some(),
+                (_, None) => libbpf.type_by_name::<Struct<'_>>(name).is_some(),
+                (_, Some(member)) => libbpf
+                    .type_by_name::<Struct<'_>>(name)
+                    .is_some_and(|of| of.iter().any(|one| one.name.is_some_and(|name| name == member))),
+            };
+            assert_eq!(types.has(sign), there, "{sign}");
+        }
+        assert!(types.has("bpf_prog_info.recursion_misses"), "every kernel that this is built on has it");
+        let all = types.functions(|_| true);
+        let theirs = libbpf.type_by_kind::<Func<'_>>();
+        let mut count = 0;
+        for function in theirs {
+            count += 1;
+            let name = function.name().unwrap().to_str().unwrap();
+            assert!(all.contains_key(name), "{name}");
+        }
+        assert!(count >= all.len() && all.len() > 10_000);
     }
 }
