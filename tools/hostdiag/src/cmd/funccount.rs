@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use anyhow::Result;
+use hostdiag_model::trace::Asked;
 
 use super::trace::{self, Session, TraceArgs};
 use crate::fail::Status;
@@ -24,7 +25,7 @@ use crate::stop::Stop;
     Exit status: 0 counted; 2 wrong usage or an error; 4 a privilege or kernel feature is missing."
 )]
 pub struct Args {
-    /// Options of all tracing tools.
+    /// What to trace, and options of all tracing tools.
     #[command(flatten)]
     pub trace: TraceArgs,
     /// Print counts by second too.
@@ -39,10 +40,10 @@ pub struct Args {
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     let stop = Stop::new()?;
     leftovers::remove_stale_events(tracefs());
-    let (filter, watch) = args.trace.filter()?;
+    let (filter, watch) = args.trace.run.filter()?;
     let targets = Targets::resolve(&args.trace.request())?;
-    let session = Session::new(&args.trace, "funccount");
-    let asked = session.asked(&filter, args.rate);
+    let session = Session::new(&args.trace.run, "funccount");
+    let asked = Asked { rate: args.rate, ..session.asked(&args.trace.patterns, &filter) };
     if args.trace.list {
         return session.list(&targets, asked, look);
     }

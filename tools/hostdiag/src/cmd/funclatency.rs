@@ -32,7 +32,7 @@ use crate::stop::Stop;
     Exit status: 0 timed; 2 wrong usage or an error; 4 a privilege or kernel feature is missing."
 )]
 pub struct Args {
-    /// Options of all tracing tools.
+    /// What to trace, and options of all tracing tools.
     #[command(flatten)]
     pub trace: TraceArgs,
     /// Histograms in nanoseconds.
@@ -105,7 +105,7 @@ impl Args {
     /// What is counted apart: a recording that is kept has every function, so that
     /// it can be looked at in another way later.
     fn options(&self) -> Options {
-        let kept = self.trace.output.is_some() || self.trace.format == Format::Json;
+        let kept = self.trace.run.output.is_some() || self.trace.run.format == Format::Json;
         let timing = self.timing();
         Options {
             timing: Timing { each_function: timing.each_function || kept, ..timing },
@@ -119,10 +119,10 @@ impl Args {
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     let stop = Stop::new()?;
     leftovers::remove_stale_events(tracefs());
-    let (filter, watch) = args.trace.filter()?;
+    let (filter, watch) = args.trace.run.filter()?;
     let targets = Targets::resolve(&Request { sides: Sides::Both, ..args.trace.request() })?;
-    let session = Session::new(&args.trace, "funclatency");
-    let mut asked = session.asked(&filter, false);
+    let session = Session::new(&args.trace.run, "funclatency");
+    let mut asked = session.asked(&args.trace.patterns, &filter);
     asked.timing = Some(args.timing());
     if args.trace.list {
         return session.list(&targets, asked, look);

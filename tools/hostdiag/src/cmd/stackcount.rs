@@ -27,7 +27,7 @@ use crate::stop::Stop;
     Exit status: 0 counted; 2 wrong usage or an error; 4 a privilege or kernel feature is missing."
 )]
 pub struct Args {
-    /// Options of all tracing tools.
+    /// What to trace, and options of all tracing tools.
     #[command(flatten)]
     pub trace: TraceArgs,
     /// Each process has its own stacks.
@@ -95,10 +95,10 @@ impl Args {
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     let stop = Stop::new()?;
     leftovers::remove_stale_events(tracefs());
-    let (filter, watch) = args.trace.filter()?;
+    let (filter, watch) = args.trace.run.filter()?;
     let targets = Targets::resolve(&args.trace.request())?;
-    let session = Session::new(&args.trace, "stackcount");
-    let mut asked = session.asked(&filter, false);
+    let session = Session::new(&args.trace.run, "stackcount");
+    let mut asked = session.asked(&args.trace.patterns, &filter);
     asked.stacks = args.shown();
     if args.trace.list {
         return session.list(&targets, asked, look);

@@ -3,156 +3,33 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use hostdiag_model::trace::{Accounting, Asked, Filter, Gone, Head, Trace, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::trace::{self as render, list, words};
 
 use self::keep::Keep;
-use crate::duration;
 use crate::fail::Status;
 use crate::offload::from;
 use crate::output::{self, Look};
 use crate::probe::attach::Attached;
-use crate::probe::filter;
 use crate::probe::modules::Modules;
-use crate::probe::plan::{Sides, Way};
-use crate::probe::process::{self, Watch};
-use crate::probe::run::{self, Cost, Schedule, Step, Tool};
-use crate::probe::targets::{Request, Targets};
+use crate::probe::process::Watch;
+use crate::probe::run::{self, Cost, Step, Tool};
+use crate::probe::targets::Targets;
 use crate::stop::Stop;
 use crate::sys;
 
+mod args;
 mod keep;
 
-/// Options of every tracing tool.
-#[derive(Debug, clap::Args)]
-pub struct TraceArgs {
-    /// Functions: func, 'glob*', module:func, lib:func, /path:func; t:category:event.
-    #[arg(value_name = "PATTERN", required = true)]
-    pub patterns: Vec<String>,
-    /// Patterns are regular expressions, which match anywhere in a name.
-    #[arg(short = 'r', long)]
-    pub regexp: bool,
-    /// Leave out functions that match this.
-    #[arg(long, value_name = "GLOB")]
-    pub skip: Vec<String>,
-    /// Only events of these processes.
-    #[arg(short, long, value_name = "PID", value_delimiter = ',')]
-    pub pid: Vec<u32>,
-    /// Only events of these threads.
-    #[arg(long, value_name = "TID", value_delimiter = ',')]
-    pub tid: Vec<u32>,
-    /// Only events of threads with this command name.
-    #[arg(long, value_name = "NAME")]
-    pub comm: Option<String>,
-    /// Only events of tasks in this cgroup or below it (version 2).
-    #[arg(long, value_name = "PATH")]
-    pub cgroup: Option<String>,
-    /// Only events on these CPUs: 0-3,8.
-    #[arg(short, long, value_name = "LIST", value_parser = cpus)]
-    pub cpu: Option<Cpus>,
-    /// Print the result at every interval: 500ms, 10, 10s, 5m.
-    #[arg(short, long, value_name = "DURATION", value_parser = positive)]
-    pub interval: Option<Duration>,
-    /// End after this time.
-    #[arg(long, value_name = "DURATION", value_parser = positive)]
-    pub duration: Option<Duration>,
-    /// Print the time before each result.
-    #[arg(short = 'T', long)]
-    pub timestamp: bool,
-    /// Print only the N largest.
-    #[arg(long, value_name = "N")]
-    pub top: Option<u32>,
-    /// How to attach to functions of the kernel.
-    #[arg(long, value_enum, default_value_t, value_name = "WAY")]
-    pub attach: Way,
-    /// Show what would be attached and what not, and why; attach nothing.
-    #[arg(long)]
-    pub list: bool,
-    /// Attach one by one, however long it takes.
-    #[arg(long)]
-    pub yes: bool,
-    /// Detach when our own programs take more of all CPUs than this, in percent.
-    #[arg(long, value_name = "PERCENT", default_value_t = 5)]
-    pub max_overhead: u32,
-    /// Measure what it costs, also where others have BPF programs in the path of
-    /// the network, which that slows down for a second.
-    #[arg(long)]
-    pub bpf_stats: bool,
-    /// How to print the result.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Keep the recording in FILE; `hostdiag report` shows it again.
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-/// What `--format` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// The recording, as JSON lines, as they come.
-    Json,
-}
-
-/// What `--cpu` takes: one value for clap, which would otherwise take a list for
-/// many options.
-#[derive(Clone, Debug)]
-pub struct Cpus(Vec<u32>);
-
-fn cpus(text: &str) -> Result<Cpus, String> {
-    filter::cpu_list(text).map(Cpus)
-}
-
-fn positive(text: &str) -> Result<Duration, String> {
-    let time = duration::parse(text)?;
-    if time.is_zero() { Err("it must be longer than nothing".into()) } else { Ok(time) }
-}
-
-impl TraceArgs {
-    /// Which functions and how.
-    pub fn request(&self) -> Request {
-        Request {
-            patterns: self.patterns.clone(),
-            regex: self.regexp,
-            skip: self.skip.clone(),
-            way: self.attach,
-            sides: Sides::Entry,
-            // A list attaches nothing, so it takes no time.
-            yes: self.yes || self.list,
-            pid: match self.pid.as_slice() {
-                [one] => process::host_pid(*one).ok(),
-                _ => None,
-            },
-        }
-    }
-
-    /// Which events count, by numbers of the PID namespace of /proc, and who is watched.
-    ///
-    /// # Errors
-    /// `no-such-process` for one that is not there.
-    pub fn filter(&self) -> Result<(Filter, Watch)> {
-        let host = |ids: &[u32]| ids.iter().map(|id| process::host_pid(*id)).collect::<Result<Vec<_>, _>>();
-        let (pids, tids) = (host(&self.pid)?, host(&self.tid)?);
-        let watch = Watch::of(&[pids.as_slice(), tids.as_slice()].concat())?;
-        let cpus = self.cpu.clone().map(|cpus| cpus.0).unwrap_or_default();
-        Ok((Filter { pids, tids, comm: self.comm.clone(), cgroup: self.cgroup.clone(), cpus }, watch))
-    }
-
-    fn schedule<'a>(&self, stop: &'a Stop, watch: &'a Watch) -> Schedule<'a> {
-        Schedule { interval: self.interval, duration: self.duration, stop, watch }
-    }
-}
+pub use args::{Format, RunArgs, TraceArgs};
 
 /// A run under way: the recording as far as it goes, and where it is printed.
 pub struct Session<'a> {
-    args: &'a TraceArgs,
+    args: &'a RunArgs,
     recording: Recording,
     clock: Instant,
     /// The windows since the last block was printed.
@@ -167,7 +44,7 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Begins one.
-    pub fn new(args: &'a TraceArgs, command: &str) -> Self {
+    pub fn new(args: &'a RunArgs, command: &str) -> Self {
         let recording = Recording {
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             command: command.to_owned(),
@@ -181,15 +58,14 @@ impl<'a> Session<'a> {
         Self { args, recording, clock, open: None, unread: None, file, stdout }
     }
 
-    /// What was asked for, as the recording keeps it.
-    pub fn asked(&self, filter: &Filter, rate: bool) -> Asked {
+    /// What was asked for, as the recording keeps it, as far as it is the same with
+    /// every tool; `patterns` are empty where a tool takes none.
+    pub fn asked(&self, patterns: &[String], filter: &Filter) -> Asked {
         Asked {
-            patterns: self.args.patterns.clone(),
+            patterns: patterns.to_vec(),
             interval_ms: self.args.interval.map(|interval| interval.as_millis() as u64),
             timestamp: self.args.timestamp,
-            rate,
             top: self.args.top,
-            timing: None,
             utc_offset_s: sys::utc_offset(i64::try_from(self.recording.started_ms / 1000).unwrap_or(0)),
             filter: filter.clone(),
             ..Asked::default()
