@@ -26,6 +26,7 @@ pub mod plan;
 pub mod process;
 pub mod run;
 pub mod skeleton;
+pub mod stack;
 pub mod stackcount;
 pub mod targets;
 pub mod types;

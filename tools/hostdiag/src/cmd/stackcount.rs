@@ -10,7 +10,8 @@ use super::trace::{self, Session, TraceArgs};
 use crate::fail::Status;
 use crate::kernel::{leftovers, tracefs};
 use crate::output::{self, Look};
-use crate::probe::stackcount::{Counting, Options};
+use crate::probe::stack::Options;
+use crate::probe::stackcount::Counting;
 use crate::probe::targets::Targets;
 use crate::stop::Stop;
 

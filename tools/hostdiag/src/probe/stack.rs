@@ -1,0 +1,237 @@
+//! Stacks as they come from bpf/stack.bpf.h, and how often each was seen: for
+//! every tool that counts by stack.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use anyhow::{Context, Result};
+use hostdiag_model::stacks::{Additions, Mark, StackCounts, StackKey, StackTable};
+use hostdiag_model::trace::Function;
+use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
+
+use self::frames::{Named, Naming};
+use self::record::{Key, Record};
+use crate::sys;
+
+mod frames;
+pub mod record;
+
+/// Frames of a part of a stack, at most: MAX_FRAMES of bpf/hostdiag.h.
+const MAX_FRAMES: usize = 127;
+/// Bytes of the ring that stacks come through: two thousand of the deepest.
+pub const RING: u32 = 4 << 20;
+
+/// How stacks are to be counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The kernel's part.
+    pub kernel: bool,
+    /// The process's part.
+    pub user: bool,
+    /// Each process has its own.
+    pub processes: bool,
+    /// So many different ones at most.
+    pub max_stacks: u32,
+}
+
+/// Sets up bpf/stack.bpf.h in a skeleton that is open, with so many rows of scratch
+/// memory.
+macro_rules! set_up {
+    ($open:expr, $options:expr, $rows:expr) => {{
+        $open.maps.counts.set_max_entries($options.max_stacks.max(1))?;
+        $open.maps.stacks.set_max_entries($crate::probe::stack::RING)?;
+        $open.maps.scratch.set_max_entries($rows)?;
+        if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
+            rodata.seeds = $crate::probe::stack::seeds();
+            rodata.with_kernel = $options.kernel.into();
+            rodata.with_user = $options.user.into();
+            rodata.by_process = $options.processes.into();
+        }
+    }};
+}
+pub(crate) use set_up;
+
+/// Numbers that nobody else knows.
+pub(crate) fn seeds() -> [u64; 2] {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new();
+    [random.hash_one(0), random.hash_one(1)]
+}
+
+/// What stacks were counted at, by slot.
+pub struct Sources<'a> {
+    /// Functions and events, by their index.
+    pub functions: Vec<&'a Function>,
+    /// The index of each slot.
+    pub indexes: &'a HashMap<u32, usize>,
+}
+
+impl Sources<'_> {
+    fn function(&self, slot: u32) -> Option<&Function> {
+        self.functions.get(*self.indexes.get(&slot)?).copied()
+    }
+
+    /// The index as counts have it: nothing where there is but one.
+    fn index(&self, slot: u32) -> Option<u32> {
+        let index = self.indexes.get(&slot).filter(|_| self.functions.len() > 1);
+        index.and_then(|index| u32::try_from(*index).ok())
+    }
+}
+
+/// Stacks that have come, with their names.
+pub struct Collector<'a> {
+    ring: RingBuffer<'a>,
+    /// What came through the ring and has no names yet.
+    arrived: Rc<RefCell<Vec<Record>>>,
+    options: Options,
+    naming: Naming,
+    table: StackTable,
+    /// As far as the table was handed on.
+    mark: Mark,
+    known: HashMap<Key, (StackKey, bool)>,
+    /// Each stack's count at the last reading.
+    before: HashMap<Key, u64>,
+    /// Calls with a stack that has not been handed over.
+    not_handed_over: u64,
+}
+
+impl<'a> Collector<'a> {
+    /// Of the map `stacks`. `entries`: where the traced functions begin, by slot.
+    ///
+    /// # Errors
+    /// The ring cannot be opened.
+    pub fn new(stacks: &dyn MapCore, options: Options, entries: HashMap<u32, u64>) -> Result<Self> {
+        let arrived: Rc<RefCell<Vec<Record>>> = Rc::default();
+        let ring = ring(stacks, arrived.clone()).context("failed to open the ring of stacks")?;
+        let mut naming = Naming::new(options.kernel, options.user, entries);
+        // Not while stacks wait: it takes longest of all.
+        naming.symbols.table();
+        let table = StackTable::new();
+        Ok(Self {
+            mark: table.mark(),
+            known: HashMap::new(),
+            before: HashMap::new(),
+            not_handed_over: 0,
+            ring,
+            arrived,
+            options,
+            naming,
+            table,
+        })
+    }
+
+    /// Takes what has come, and what its processes need for names.
+    pub fn drain(&mut self) {
+        let before = self.arrived.borrow().len();
+        // It fails only where a callback does.
+        let _ = self.ring.consume();
+        if self.options.user {
+            for record in self.arrived.borrow().iter().skip(before) {
+                self.naming.symbols.hold(record.pid);
+            }
+        }
+    }
+
+    /// What the map `counts` has more than at the last call.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(&mut self, counts: &impl MapCore, sources: &Sources<'_>) -> Result<StackCounts> {
+        self.drain();
+        self.name_arrived(sources);
+        self.naming.symbols.forget_ended();
+        let mut more = StackCounts::new();
+        self.not_handed_over = 0;
+        for (hash, value) in sys::map_entries::<16, 16>(counts).context("failed to read the counts")? {
+            let now = value.first_chunk().map_or(0, |count| u64::from_ne_bytes(*count));
+            let Some((key, _)) = self.known.get(&hash) else {
+                // It may still be.
+                self.not_handed_over += now;
+                continue;
+            };
+            let before = self.before.insert(hash, now).unwrap_or(0);
+            if now > before {
+                more.add(key.clone(), now - before);
+            }
+        }
+        Ok(more)
+    }
+
+    /// Gives names to the stacks that have come. That takes long enough for other
+    /// processes to end, so what comes meanwhile is taken in between.
+    fn name_arrived(&mut self, sources: &Sources<'_>) {
+        let mut records = std::mem::take(&mut *self.arrived.borrow_mut());
+        records.retain(|record| !self.known.contains_key(&record.key));
+        records.sort_by_key(|record| record.pid);
+        for records in records.chunk_by(|one, next| one.pid == next.pid) {
+            self.name(records, sources);
+            self.drain();
+        }
+    }
+
+    fn name(&mut self, records: &[Record], sources: &Sources<'_>) {
+        let named = self.naming.name(records, &|slot| sources.function(slot), &mut self.table);
+        for (record, Named { stack, cut }) in records.iter().zip(named) {
+            let key = StackKey {
+                stack,
+                function: sources.index(record.slot),
+                pid: self.options.processes.then_some(record.pid),
+                comm: self.options.processes.then(|| record.comm.as_str().into()),
+            };
+            self.known.insert(record.key, (key, cut));
+        }
+    }
+
+    /// The stacks that were named since the last call, where they are new.
+    pub fn additions(&mut self) -> Additions {
+        let before = std::mem::replace(&mut self.mark, self.table.mark());
+        self.table.since(before)
+    }
+
+    /// What was counted with a stack that user space was not given.
+    pub fn not_handed_over(&self) -> u64 {
+        self.not_handed_over
+    }
+
+    /// What was counted with a stack that is deeper than what is walked.
+    pub fn cut(&self) -> u64 {
+        let cut = |(key, count): (&Key, &u64)| self.known.get(key).filter(|(_, cut)| *cut).map(|_| *count);
+        self.before.iter().filter_map(cut).sum()
+    }
+}
+
+fn ring<'a>(map: &dyn MapCore, arrived: Rc<RefCell<Vec<Record>>>) -> libbpf_rs::Result<RingBuffer<'a>> {
+    let mut builder = RingBufferBuilder::new();
+    builder.add(map, move |bytes| {
+        arrived.borrow_mut().extend(record::decode(bytes));
+        0
+    })?;
+    builder.build()
+}
+
+/// What each CPU has counted in the map `scratch`, added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events.
+    pub entries: u64,
+    /// Those whose stack found no room.
+    pub no_room: u64,
+    /// Those that came while another had the memory, not among the events.
+    pub nested: u64,
+}
+
+impl Totals {
+    /// Reads the map `scratch`.
+    pub fn of(scratch: &impl MapCore) -> Self {
+        let row = |row: u32| scratch.lookup_percpu(&row.to_ne_bytes(), MapFlags::ANY).ok().flatten();
+        let mut sums = [0; 3];
+        for scratch in (0..scratch.max_entries()).filter_map(row).flatten() {
+            for (sum, word) in sums.iter_mut().zip(scratch.as_chunks().0) {
+                *sum += u64::from_ne_bytes(*word);
+            }
+        }
+        let [entries, no_room, nested] = sums;
+        Self { entries, no_room, nested }
+    }
+}
