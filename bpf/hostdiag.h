@@ -39,6 +39,7 @@ struct stack_record {
 	__s32 kernel; // frames of the kernel in bytes, or a negative error number
 	__s32 user; // likewise those of the process, which follow them
 	__u8 comm[16]; // name of the process
+	__u64 program; // where its stack begins: another place after each execve(2)
 	__u64 frames[2 * MAX_FRAMES];
 };
 

@@ -85,11 +85,16 @@ struct pid {
 	struct upid numbers[1];
 };
 
+// include/linux/mm_types.h
+struct mm_struct {
+	unsigned long start_stack;
+};
+
 struct task_struct {
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
 	struct task_struct *group_leader;
-	void *mm; // NULL: no process, but a thread of the kernel
+	struct mm_struct *mm; // NULL: no process, but a thread of the kernel
 	char comm[16];
 };
 

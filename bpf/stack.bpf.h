@@ -50,10 +50,10 @@ static __always_inline __u64 bytes(__s32 part)
 	return length & FRAME_BYTES;
 }
 
-static __always_inline void hash(struct stack_record *record, __u32 process)
+static __always_inline void hash(struct stack_record *record, __u64 process)
 {
 	__u64 words = (bytes(record->kernel) + bytes(record->user)) / 8;
-	__u64 a = seeds[0] ^ ((__u64)record->slot << 32 | process);
+	__u64 a = seeds[0] ^ ((__u64)record->slot << 32 ^ process);
 	__u64 b = seeds[1] ^ ((__u64)(__u32)record->kernel << 32 | (__u32)record->user);
 
 	a *= 0x9e3779b97f4a7c15ULL;
@@ -71,18 +71,24 @@ static __always_inline void hash(struct stack_record *record, __u32 process)
 
 static __always_inline void walk(void *ctx, struct stack_record *record)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	void *frames = record->frames;
+	struct mm_struct *mm;
 
 	record->kernel = 0;
 	record->user = 0;
+	record->program = 0;
 	if (with_kernel)
 		record->kernel = bpf_get_stack(ctx, frames, FRAME_BYTES, 0);
-	if (with_user)
-		record->user = bpf_get_stack(ctx, frames + bytes(record->kernel), FRAME_BYTES,
-					     BPF_F_USER_STACK);
-	// A thread of the kernel has none, which is no failure.
-	if (record->user < 0 && !BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm))
-		record->user = 0;
+	if (!with_user)
+		return;
+	record->user = bpf_get_stack(ctx, frames + bytes(record->kernel), FRAME_BYTES,
+				     BPF_F_USER_STACK);
+	mm = BPF_CORE_READ(task, mm);
+	if (mm)
+		record->program = BPF_CORE_READ(mm, start_stack);
+	else
+		record->user = 0; // a thread of the kernel has none, which is no failure
 }
 
 // Gives the stack to user space; where there is no room, the next event tries.
@@ -109,9 +115,10 @@ static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scra
 	record->slot = slot;
 	record->pid = current_pid_tgid() >> 32;
 	walk(ctx, record);
-	// An address of a process means something in that process alone.
+	// An address of a process means something in that process alone, while it runs
+	// that program.
 	apart = by_process || record->user;
-	hash(record, apart ? bpf_get_current_pid_tgid() >> 32 : 0);
+	hash(record, apart ? bpf_get_current_pid_tgid() >> 32 ^ record->program : 0);
 	known = bpf_map_lookup_elem(&counts, &record->key);
 	if (!known) {
 		// Another CPU may be faster.

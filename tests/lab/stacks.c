@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define APART __attribute__((noinline))
 
@@ -52,7 +53,8 @@ __asm__(".globl locked_add\n"
 	"ret\n"
 	".size locked_add, .-locked_add\n");
 
-// stacks paths N M: N calls by one path, M by the other.
+// stacks paths N M [PROGRAM WORD...]: N calls by one path, M by the other; at the end
+// of its input it goes on as another program.
 // stacks tree DEPTH TIMES: all paths of that depth, each so often.
 // stacks deep DEPTH: one call, so deep.
 int main(int count, char **words)
@@ -62,7 +64,7 @@ int main(int count, char **words)
 
 	if (count < 3 || !fgets(line, sizeof(line), stdin))
 		return 2;
-	if (!strcmp(words[1], "paths") && count == 4) {
+	if (!strcmp(words[1], "paths") && count >= 4) {
 		for (int i = atoi(words[2]); i > 0; i--)
 			sum += path_left();
 		for (int i = atoi(words[3]); i > 0; i--)
@@ -80,5 +82,7 @@ int main(int count, char **words)
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin))
 		;
+	if (count > 4 && !strcmp(words[1], "paths"))
+		execv(words[4], words + 4);
 	return sum < 0;
 }

@@ -11,7 +11,7 @@ use std::thread;
 use hostdiag::kernel::facts::Kallsyms;
 use hostdiag::probe::user::{Function, Target, Wanted, find};
 use hostdiag::process::{Mapping, maps};
-use hostdiag::symbol::{Address, Symbol, Symbols, Unknown};
+use hostdiag::symbol::{Address, Program, Symbol, Symbols, Unknown};
 use nix::sys::personality::{self, Persona};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
@@ -183,7 +183,7 @@ fn every_function_of_a_library_is_named() {
     assert!(target.functions.len() > 1000, "{} functions", target.functions.len());
     let addresses: Vec<Address> =
         target.functions.iter().map(|function| Address::At(address(&code, function))).collect();
-    let symbols = Symbols::new().user(shell.pid(), &addresses);
+    let symbols = Symbols::new().user(Program::running(shell.pid()), &addresses);
     for (wanted, symbol) in target.functions.iter().zip(symbols) {
         assert_eq!(symbol.module.as_deref(), code.name.to_str());
         assert!(wanted.names.iter().any(|name| name == function(&symbol)), "{wanted:?}: {symbol:?}");
@@ -197,14 +197,15 @@ fn a_process_that_was_seen_may_end() {
     let pid = shell.pid();
     let read = [shell.libc("read"), Address::At(0x10)];
     let mut symbols = Symbols::new();
-    symbols.hold(pid);
+    let runs = Program::running(pid);
+    symbols.hold(runs);
     shell.0.kill().unwrap();
     // It has ended, but nobody has waited for it.
     wait_until("it has ended", || maps(pid).unwrap().is_empty());
-    assert_eq!(unknown(&Symbols::new().user(pid, &read)), Unknown::ProcessEnded);
+    assert_eq!(unknown(&Symbols::new().user(runs, &read)), Unknown::ProcessEnded);
     shell.0.wait().unwrap();
-    assert_eq!(unknown(&Symbols::new().user(pid, &read)), Unknown::ProcessEnded);
-    let named = symbols.user(pid, &read);
+    assert_eq!(unknown(&Symbols::new().user(runs, &read)), Unknown::ProcessEnded);
+    let named = symbols.user(runs, &read);
     assert!(function(&named[0]).contains("read"), "{named:?}");
     assert_eq!(unknown(&named[1..]), Unknown::NotExecutable);
 }
@@ -215,12 +216,15 @@ fn a_process_may_run_another_program() {
     let before = shell.libc("read");
     let base = shell.code("libc.so.6").unwrap().start;
     let mut symbols = Symbols::new();
-    symbols.hold(shell.pid());
+    let first = Program::running(shell.pid());
+    symbols.hold(first);
     shell.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     wait_until("it runs", || shell.code("libc.so.6").is_some_and(|code| code.start != base));
     let after = shell.libc("read");
-    let named = symbols.user(shell.pid(), &[after, before]);
+    let second = Program::running(shell.pid());
+    let named = [symbols.user(first, &[before]), symbols.user(second, &[after])].concat();
     assert!(named.iter().all(|symbol| function(symbol).contains("read")), "{named:?}");
+    assert_eq!(unknown(&Symbols::new().user(first, &[before])), Unknown::OtherProgram);
 }
 
 #[test]
@@ -233,12 +237,12 @@ fn a_deleted_program_is_read_as_long_as_it_runs() {
     let target = process.functions("", &|name| name == "main");
     let main = [Address::At(address(&code, &target.functions[0]))];
     assert!(File::open(target.attach_path()).is_ok(), "what is to be probed can be opened");
-    let (pid, mut symbols) = (process.pid(), Symbols::new());
-    assert_eq!(unknown(&with(LOOK, || Symbols::new().user(pid, &main))), Unknown::FileDeleted);
-    let named = symbols.user(pid, &main);
+    let (runs, mut symbols) = (Program::running(process.pid()), Symbols::new());
+    assert_eq!(unknown(&with(LOOK, || Symbols::new().user(runs, &main))), Unknown::FileDeleted);
+    let named = symbols.user(runs, &main);
     assert_eq!((function(&named[0]), named[0].module.as_deref()), ("main", program.to_str()));
     drop(process);
-    assert_eq!(symbols.user(pid, &main), named);
+    assert_eq!(symbols.user(runs, &main), named);
 }
 
 #[test]
@@ -248,11 +252,11 @@ fn a_file_in_the_place_of_another_is_not_taken_for_it() {
     let process = Waiting::start(waits(&mut Command::new(&program)), "/program");
     let target = process.functions("", &|name| name == "main");
     let main = [Address::At(address(&process.code("/program").unwrap(), &target.functions[0]))];
-    let pid = process.pid();
-    assert_eq!(function(&with(LOOK, || Symbols::new().user(pid, &main))[0]), "main");
+    let runs = Program::running(process.pid());
+    assert_eq!(function(&with(LOOK, || Symbols::new().user(runs, &main))[0]), "main");
     fs::remove_file(&program).unwrap();
     folder.program();
-    assert_eq!(unknown(&with(LOOK, || Symbols::new().user(pid, &main))), Unknown::FileDeleted);
+    assert_eq!(unknown(&with(LOOK, || Symbols::new().user(runs, &main))), Unknown::FileDeleted);
 }
 
 #[test]
@@ -266,22 +270,22 @@ fn a_process_with_another_root_has_its_own_files() {
     let target = process.functions("/link", &|name| name == "main");
     assert_eq!(target.path, Path::new("/link"));
     let main = [Address::At(address(&process.code("/program").unwrap(), &target.functions[0]))];
-    let pid = process.pid();
-    assert_eq!(function(&Symbols::new().user(pid, &main)[0]), "main");
-    assert_eq!(function(&with(LOOK, || Symbols::new().user(pid, &main))[0]), "main");
+    let runs = Program::running(process.pid());
+    assert_eq!(function(&Symbols::new().user(runs, &main)[0]), "main");
+    assert_eq!(function(&with(LOOK, || Symbols::new().user(runs, &main))[0]), "main");
 }
 
 #[test]
 fn a_process_of_another_user_is_not_permitted() {
     let mut command = Command::new("dash");
     let shell = Waiting::start(command.args(["-c", "read line"]).uid(65534), "libc.so.6");
-    let pid = shell.pid();
+    let runs = Program::running(shell.pid());
     let read = [shell.libc("read")];
     assert_eq!(
-        unknown(&with(CapabilitySet::empty(), || Symbols::new().user(pid, &read))),
+        unknown(&with(CapabilitySet::empty(), || Symbols::new().user(runs, &read))),
         Unknown::NotPermitted
     );
-    assert!(function(&Symbols::new().user(pid, &read)[0]).contains("read"));
+    assert!(function(&Symbols::new().user(runs, &read)[0]).contains("read"));
 }
 
 #[test]
@@ -289,7 +293,7 @@ fn functions_of_the_vdso_are_named() {
     let shell = Waiting::shell("");
     let vdso = shell.code("[vdso]").unwrap();
     let addresses: Vec<Address> = (vdso.start..vdso.end).step_by(16).map(Address::At).collect();
-    let symbols = Symbols::new().user(shell.pid(), &addresses);
+    let symbols = Symbols::new().user(Program::running(shell.pid()), &addresses);
     assert!(symbols.iter().any(|symbol| function(symbol).contains("clock_gettime")), "{symbols:?}");
     assert!(symbols.iter().all(|symbol| symbol.module.as_deref() == Some("[vdso]")));
 }
@@ -305,7 +309,8 @@ fn a_perf_map_is_read_only_if_it_is_the_users_own() {
     let code = memory.as_ptr() as u64;
     let path = PathBuf::from(format!("/tmp/perf-{}.map", id()));
     let mut symbols = Symbols::new();
-    let mut ask = || symbols.user(id(), &[Address::At(code + 0x14), Address::At(code + 0x40)]);
+    let mut ask =
+        || symbols.user(Program::running(id()), &[Address::At(code + 0x14), Address::At(code + 0x40)]);
     assert_eq!(unknown(&ask()), Unknown::NoPerfMap);
     fs::write(&path, format!("{code:x} 20 compiled one\n")).unwrap();
     let named = ask();
@@ -319,7 +324,7 @@ fn a_perf_map_is_read_only_if_it_is_the_users_own() {
         .unwrap();
     assert_eq!(function(&ask()[1]), "more");
 
-    let refused = || unknown(&Symbols::new().user(id(), &[Address::At(code + 0x14)]));
+    let refused = || unknown(&Symbols::new().user(Program::running(id()), &[Address::At(code + 0x14)]));
     chown(&path, Some(65534), None).unwrap();
     assert_eq!(refused(), Unknown::UnsafePerfMap, "another user's");
     chown(&path, Some(0), None).unwrap();

@@ -94,23 +94,46 @@ fn stackcount_says_which_stacks_are_deeper_than_it_walks() {
     assert!(traced.said.contains("1 call had a stack deeper"), "{}", traced.said);
 }
 
+/// What is needed for names is held as soon as the first stack is seen.
+fn wait_until_held(tracing: &Tracing) {
+    wait_until("the program is held", || {
+        let files = fs::read_dir(format!("/proc/{}/fd", tracing.id())).unwrap().flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.ends_with("hostdiag/stacks"))
+    });
+}
+
 #[test]
 fn stackcount_names_frames_of_a_process_that_has_ended() {
     let mut paths = Paths::new(&["paths", "5", "7"]);
     let pid = paths.pid().to_string();
     let tracing =
         Tracing::start(&["stackcount", "--format", "json", "-U", "-p", &format!("{pid},1"), GETPGID]);
-    let tool = tracing.id();
     paths.run();
-    // It holds what it needs for names as soon as it sees the first stack.
-    wait_until("the program is held", || {
-        let files = fs::read_dir(format!("/proc/{tool}/fd")).unwrap().flatten();
-        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.ends_with("hostdiag/stacks"))
-    });
+    wait_until_held(&tracing);
     paths.end();
     let stacks = tracing.record().stacks();
     let users = by_user(&stacks, 2);
     assert_eq!(users, BTreeMap::from([(vec!["leaf".into(), "path_left".into()], 12)]), "{stacks:#?}");
+}
+
+/// Both programs lie at the same addresses: none is named by the other's functions.
+#[test]
+fn stackcount_names_frames_by_the_program_that_the_process_ran_then() {
+    let mut paths = Paths::new(&["paths", "5", "7", "/lib/hostdiag/calls", "kernel", "30"]);
+    let pid = paths.pid().to_string();
+    let tracing =
+        Tracing::start(&["stackcount", "--format", "json", "-U", "-p", &format!("{pid},1"), GETPGID]);
+    paths.run();
+    wait_until_held(&tracing);
+    paths.end();
+    let mut sums = BTreeMap::new();
+    for stack in tracing.record().stacks() {
+        let own = stack.user.iter().flatten().any(|name| name == "path_left");
+        let ours = stack.user.iter().flatten().any(|name| ["leaf", "path_right"].contains(&name.as_str()));
+        assert_eq!(own, ours, "{stack:#?}");
+        *sums.entry(own).or_insert(0) += stack.count;
+    }
+    assert_eq!(sums, BTreeMap::from([(false, 30), (true, 12)]));
 }
 
 #[test]

@@ -101,6 +101,16 @@ pub fn maps(pid: u32) -> io::Result<Vec<Mapping>> {
     }
 }
 
+/// Where the stack of a process begins: field 28 of /proc/PID/stat, proc_pid_stat(5).
+/// Absent where it is gone or another's.
+pub fn start_of_stack(pid: u32) -> Option<u64> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // Field 2, the name, may have blanks and parentheses in it.
+    let end = text.iter().rposition(|&byte| byte == b')')?;
+    let fields = std::str::from_utf8(text.get(end + 1..)?).ok()?;
+    fields.split_ascii_whitespace().nth(28 - 3)?.parse().ok().filter(|address| *address != 0)
+}
+
 /// Opens the file behind a mapping: by its inode, which also works for deleted
 /// files but takes CAP_CHECKPOINT_RESTORE, else by its name.
 ///

@@ -18,6 +18,8 @@ use kernel::Table;
 use user::{Files, Process};
 use vmlinux::Vmlinux;
 
+use crate::process;
+
 /// An instruction that a stack names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
@@ -42,6 +44,23 @@ impl Address {
 
     fn behind(self) -> u64 {
         u64::from(matches!(self, Self::Return(_)))
+    }
+}
+
+/// What a process runs: a process is another program after each execve(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Program {
+    /// The process, by its number in /proc; 0 outside of this PID namespace.
+    pub pid: u32,
+    /// Where its stack begins (`mm->start_stack`), which execve(2) chooses anew; 0 where
+    /// that is not known.
+    pub stack: u64,
+}
+
+impl Program {
+    /// What a process runs now.
+    pub fn running(pid: u32) -> Self {
+        Self { pid, stack: process::start_of_stack(pid).unwrap_or(0) }
     }
 }
 
@@ -80,6 +99,8 @@ pub enum Unknown {
     NotCovered,
     /// The process was gone before its memory map was read.
     ProcessEnded,
+    /// The process ran another program before its memory map was read.
+    OtherProgram,
     /// The process has no number in this PID namespace.
     OtherNamespace,
     /// The process is another user's.
@@ -105,11 +126,12 @@ pub enum Unknown {
 
 impl Unknown {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AddressesHidden,
         Self::NoKallsyms,
         Self::NotCovered,
         Self::ProcessEnded,
+        Self::OtherProgram,
         Self::OtherNamespace,
         Self::NotPermitted,
         Self::NotExecutable,
@@ -129,6 +151,7 @@ impl Unknown {
             Self::NoKallsyms => "/proc/kallsyms cannot be read",
             Self::NotCovered => "no symbol covers it",
             Self::ProcessEnded => "process has ended",
+            Self::OtherProgram => "process runs another program by now",
             Self::OtherNamespace => "process outside of this PID namespace",
             Self::NotPermitted => "process of another user",
             Self::NotExecutable => "no code of the process",
@@ -160,7 +183,7 @@ pub struct Symbols {
     /// only.
     missed: HashSet<u64>,
     files: Files,
-    processes: HashMap<u32, Process>,
+    processes: HashMap<Program, Process>,
 }
 
 impl Symbols {
@@ -205,21 +228,21 @@ impl Symbols {
     /// Reads the memory map of a process and opens its files, so that its
     /// addresses have names also after it has ended. To be called when a process
     /// is first seen; costs little for one that is known.
-    pub fn hold(&mut self, pid: u32) {
+    pub fn hold(&mut self, program: Program) {
         let Self { files, processes, .. } = self;
-        processes.entry(pid).or_insert_with(|| Process::new(pid)).hold(files);
+        processes.entry(program).or_insert_with(|| Process::new(program)).hold(files);
     }
 
     /// Forgets the processes that have ended: another may have their number soon.
     pub fn forget_ended(&mut self) {
-        self.processes.retain(|pid, _| Path::new("/proc").join(pid.to_string()).exists());
+        self.processes.retain(|program, _| Path::new("/proc").join(program.pid.to_string()).exists());
     }
 
     /// Names of addresses of a process, one for each in the same order.
-    pub fn user(&mut self, pid: u32, addresses: &[Address]) -> Vec<Symbol> {
-        self.hold(pid);
+    pub fn user(&mut self, program: Program, addresses: &[Address]) -> Vec<Symbol> {
+        self.hold(program);
         let Self { files, processes, .. } = self;
-        let Some(process) = processes.get_mut(&pid) else { return Vec::new() };
+        let Some(process) = processes.get_mut(&program) else { return Vec::new() };
         each(addresses, |wanted| process.names(files, wanted))
     }
 }

@@ -14,6 +14,17 @@ fn inner(number: u64) -> u64 {
     black_box(number) * 3
 }
 
+fn this() -> Program {
+    Program::running(id())
+}
+
+#[test]
+fn a_program_that_the_process_no_longer_runs_has_no_names() {
+    let other = Program { stack: this().stack - 16, ..this() };
+    let symbols = Symbols::new().user(other, &addresses());
+    assert!(symbols.iter().all(|symbol| symbol.name == Err(Unknown::OtherProgram)), "{symbols:?}");
+}
+
 fn function(symbol: &Symbol) -> &str {
     symbol.name.as_ref().map_or_else(|unknown| unknown.as_str(), |name| &name.function)
 }
@@ -27,7 +38,7 @@ fn addresses() -> Vec<Address> {
 #[test]
 fn what_the_compiler_put_into_a_function_is_named_too() {
     assert_eq!(outer(1), 4);
-    let symbols = Symbols::new().user(id(), &addresses());
+    let symbols = Symbols::new().user(this(), &addresses());
     let first = symbols[0].name.as_ref().unwrap();
     assert!(first.function.ends_with("symbol::tests::outer"), "{first:?}");
     assert_eq!(first.offset, Some(0));
@@ -42,7 +53,7 @@ fn a_call_is_before_the_address_that_it_returns_to() {
     let start = addresses()[0].value();
     let asked =
         [Address::Return(start), Address::At(start + 1), Address::Return(start + 1), Address::At(start)];
-    let symbols = Symbols::new().user(id(), &asked);
+    let symbols = Symbols::new().user(this(), &asked);
     assert!(!function(&symbols[0]).ends_with("outer"), "{symbols:?}");
     let offsets: Vec<u64> =
         symbols[1..].iter().flat_map(|symbol| &symbol.name).flat_map(|name| name.offset).collect();
@@ -55,7 +66,7 @@ fn each_address_has_its_answer_in_its_place() {
     addresses.reverse();
     addresses.insert(3, Address::At(0x10));
     addresses.push(addresses[0]);
-    let symbols = Symbols::new().user(id(), &addresses);
+    let symbols = Symbols::new().user(this(), &addresses);
     let start = addresses[addresses.len() - 2].value();
     assert_eq!(symbols.len(), addresses.len());
     for (address, symbol) in addresses.iter().zip(&symbols) {
@@ -84,7 +95,7 @@ fn debug_information_of_the_kernel_is_used_where_it_is_the_same_build() {
         let function = found.functions.iter().find(|function| function.names[0].contains(wanted)).unwrap();
         BASE + function.offset
     };
-    let name = Symbols::new().user(id(), &addresses())[0].name.clone().unwrap().function;
+    let name = Symbols::new().user(this(), &addresses())[0].name.clone().unwrap().function;
     let inlined = |outer: &str| {
         let text = format!("{:x} T main\n{:x} t {outer}\n", at("main"), at("outer"));
         let table = Table::parse(text.as_bytes(), "");

@@ -128,7 +128,7 @@ impl<'a> Collector<'a> {
         let _ = self.ring.consume();
         if self.options.user {
             for record in self.arrived.borrow().iter().skip(before) {
-                self.naming.symbols.hold(record.pid);
+                self.naming.symbols.hold(record.program);
             }
         }
     }
@@ -163,8 +163,8 @@ impl<'a> Collector<'a> {
     fn name_arrived(&mut self, sources: &Sources<'_>) {
         let mut records = std::mem::take(&mut *self.arrived.borrow_mut());
         records.retain(|record| !self.known.contains_key(&record.key));
-        records.sort_by_key(|record| record.pid);
-        for records in records.chunk_by(|one, next| one.pid == next.pid) {
+        records.sort_by_key(|record| record.program.pid);
+        for records in records.chunk_by(|one, next| one.program.pid == next.program.pid) {
             self.name(records, sources);
             self.drain();
         }
@@ -176,7 +176,7 @@ impl<'a> Collector<'a> {
             let key = StackKey {
                 stack,
                 function: sources.index(record.slot),
-                pid: self.options.processes.then_some(record.pid),
+                pid: self.options.processes.then_some(record.program.pid),
                 comm: self.options.processes.then(|| record.comm.as_str().into()),
             };
             self.known.insert(record.key, (key, cut));

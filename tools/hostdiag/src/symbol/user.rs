@@ -8,14 +8,13 @@ use std::os::unix::fs::MetadataExt;
 
 use super::dwarf::Dwarf;
 use super::perf_map::{self, PerfMap};
-use super::{Name, Symbol, Unknown};
+use super::{Name, Program, Symbol, Unknown};
 use crate::elf;
 use crate::process::{self, Mapping};
 
 /// A vDSO below is of 32 bits, and not the one that this process has.
 const FOUR_GIB: u64 = 1 << 32;
-/// Memory maps that are kept of a process that changes its own, or runs another
-/// program.
+/// Memory maps that are kept of a process that changes its own.
 const MOST_MAPS: usize = 8;
 /// Larger files are taken from root alone: no real program needs it, and it
 /// costs nothing to make one that is empty.
@@ -78,7 +77,7 @@ fn reason(error: &io::Error, absent: Unknown) -> Unknown {
 
 /// A process as it was when it was seen.
 pub(super) struct Process {
-    pid: u32,
+    program: Program,
     /// Its executable memory, the newest last.
     maps: Vec<Vec<Area>>,
     /// Why there is no map, where there is none.
@@ -117,31 +116,39 @@ impl Area {
 
 impl Process {
     /// Nothing is read yet.
-    pub(super) fn new(pid: u32) -> Self {
+    pub(super) fn new(program: Program) -> Self {
         // As our programs have it, bpf/filter.bpf.h.
-        let missing = if pid == 0 { Unknown::OtherNamespace } else { Unknown::ProcessEnded };
-        Self { pid, maps: Vec::new(), missing, compiled: Compiled::None }
+        let missing = if program.pid == 0 { Unknown::OtherNamespace } else { Unknown::ProcessEnded };
+        Self { program, maps: Vec::new(), missing, compiled: Compiled::None }
     }
 
     /// Reads the memory map unless there is one.
     pub(super) fn hold(&mut self, files: &mut Files) {
-        if self.maps.is_empty() && self.pid != 0 {
+        if self.maps.is_empty() && self.program.pid != 0 {
             self.read(files);
             // Only who runs code made at run time has a map of it.
             if self.maps.iter().flatten().any(|area| area.what == What::Compiled) {
-                self.compiled.read(self.pid);
+                self.compiled.read(self.program.pid);
             }
         }
     }
 
+    /// Whether the process runs another program by now.
+    fn is_over(&self) -> bool {
+        let now = process::start_of_stack(self.program.pid);
+        self.program.stack != 0 && now.is_some_and(|now| now != self.program.stack)
+    }
+
     fn read(&mut self, files: &mut Files) {
-        match process::maps(self.pid) {
+        match process::maps(self.program.pid) {
             // As it is of a process that has ended and that its parent has not
             // waited for.
             Ok(maps) if maps.is_empty() => {}
+            // Only now is it known whose map that was.
+            Ok(_) if self.is_over() => self.missing = Unknown::OtherProgram,
             Ok(maps) => {
                 let code = maps.iter().filter(|mapping| mapping.executable);
-                let areas: Vec<Area> = code.map(|mapping| area(self.pid, mapping, files)).collect();
+                let areas: Vec<Area> = code.map(|mapping| area(self.program.pid, mapping, files)).collect();
                 if self.maps.last() != Some(&areas) {
                     self.maps.push(areas);
                 }
@@ -157,8 +164,8 @@ impl Process {
     pub(super) fn names(&mut self, files: &mut Files, addresses: &[u64]) -> Vec<Symbol> {
         let newest = self.maps.last();
         let unknown = |address: &u64| newest.and_then(|areas| find(areas, *address)).is_none();
-        if self.pid != 0 && addresses.iter().any(unknown) {
-            // It has loaded something since, or runs another program.
+        if self.program.pid != 0 && addresses.iter().any(unknown) {
+            // It has loaded something since.
             self.read(files);
         }
         let missing = if self.maps.is_empty() { self.missing } else { Unknown::NotExecutable };
@@ -191,7 +198,7 @@ impl Process {
             What::Vdso => files.dwarf.vdso(places),
             What::Nothing(reason) => vec![Err(reason); places.len()],
             What::Compiled => {
-                self.compiled.read(self.pid);
+                self.compiled.read(self.program.pid);
                 places.iter().map(|address| self.compiled.find(*address)).collect()
             }
         }

@@ -8,7 +8,7 @@ use hostdiag_model::stacks::{Frame, Part, Stack, StackTable, Symbol};
 use hostdiag_model::trace::Function;
 
 use super::record::Record;
-use crate::symbol::{self, Address, Symbols};
+use crate::symbol::{self, Address, Program, Symbols};
 
 /// A probe is in the first instruction or two of its function: behind one of 4
 /// bytes that marks the target of jumps (endbr64) there are 5 for a call, and it is
@@ -45,7 +45,7 @@ struct Walked {
 /// Names of the addresses of some records.
 struct Names {
     kernel: HashMap<Address, symbol::Symbol>,
-    user: HashMap<(u32, Address), symbol::Symbol>,
+    user: HashMap<(Program, Address), symbol::Symbol>,
 }
 
 impl Naming {
@@ -77,7 +77,7 @@ impl Naming {
                 part.frames.splice(0..0, entry);
                 part
             });
-            let name = |address| names.user.get(&(record.pid, address));
+            let name = |address| names.user.get(&(record.program, address));
             let of_user = self.user.then(|| self.user_part((user, own), name, table));
             let stack = table.add_stack(Stack { kernel: of_kernel, user: of_user });
             named.push(Named { stack, cut: kernel.cut || user.cut });
@@ -105,18 +105,18 @@ impl Naming {
 
     fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
         let mut of_kernel: HashSet<Address> = HashSet::new();
-        let mut of_user: HashMap<u32, HashSet<Address>> = HashMap::new();
+        let mut of_user: HashMap<Program, HashSet<Address>> = HashMap::new();
         for (record, [kernel, user]) in records.iter().zip(walked) {
             of_kernel.extend(kernel.addresses.iter().flatten());
-            of_user.entry(record.pid).or_default().extend(user.addresses.iter().flatten());
+            of_user.entry(record.program).or_default().extend(user.addresses.iter().flatten());
         }
         let wanted: Vec<Address> = of_kernel.into_iter().collect();
         let kernel = wanted.iter().copied().zip(self.symbols.kernel(&wanted)).collect();
         let mut user = HashMap::new();
-        for (pid, wanted) in of_user.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
+        for (program, wanted) in of_user.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
             let wanted: Vec<Address> = wanted.into_iter().collect();
-            let found = self.symbols.user(pid, &wanted);
-            user.extend(wanted.iter().map(|address| (pid, *address)).zip(found));
+            let found = self.symbols.user(program, &wanted);
+            user.extend(wanted.iter().map(|address| (program, *address)).zip(found));
         }
         Names { kernel, user }
     }

@@ -1,10 +1,12 @@
 //! What the programs hand over of a stack, `struct stack_record` of bpf/hostdiag.h.
 
+use crate::symbol::Program;
+
 /// By which a stack is known.
 pub(super) type Key = [u8; 16];
 
 /// Bytes before the frames.
-const HEAD: usize = 16 + 4 + 4 + 4 + 4 + 16;
+const HEAD: usize = 16 + 4 + 4 + 4 + 4 + 16 + 8;
 
 /// A stack as it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +15,8 @@ pub struct Record {
     pub key: [u8; 16],
     /// Index of the function.
     pub slot: u32,
-    /// Process.
-    pub pid: u32,
+    /// Process, and which of its programs.
+    pub program: Program,
     /// Its name.
     pub comm: String,
     /// Addresses of the kernel's part, the innermost first; or why there are none,
@@ -36,11 +38,11 @@ pub fn decode(bytes: &[u8]) -> Option<Record> {
         error if error < 0 => Err(-error.max(-i32::MAX)),
         _ => Ok(bytes.as_chunks().0.iter().map(|frame| u64::from_ne_bytes(*frame)).collect()),
     };
-    let comm = head.get(32..)?.split(|byte| *byte == 0).next()?;
+    let comm = head.get(32..48)?.split(|byte| *byte == 0).next()?;
     Some(Record {
         key: head.get(..16)?.try_into().ok()?,
         slot: word(16)?,
-        pid: word(20)?,
+        program: Program { pid: word(20)?, stack: u64::from_ne_bytes(*head.get(48..)?.first_chunk()?) },
         comm: String::from_utf8_lossy(comm).into_owned(),
         kernel: part(kernel, first),
         user: part(user, second),
@@ -58,6 +60,7 @@ mod tests {
         [3_u32, 4711].iter().for_each(|word| bytes.extend(word.to_ne_bytes()));
         [kernel, user].iter().for_each(|word| bytes.extend(word.to_ne_bytes()));
         bytes.extend(b"java\0\0\0\0\0\0\0\0\0\0\0\0");
+        bytes.extend(0x7ffc_u64.to_ne_bytes());
         frames.iter().for_each(|frame| bytes.extend(frame.to_ne_bytes()));
         bytes
     }
@@ -68,7 +71,7 @@ mod tests {
         let expected = Record {
             key: [7; 16],
             slot: 3,
-            pid: 4711,
+            program: Program { pid: 4711, stack: 0x7ffc },
             comm: "java".into(),
             kernel: Ok(vec![1, 2]),
             user: Ok(vec![3]),
@@ -81,7 +84,7 @@ mod tests {
     #[test]
     fn what_is_too_short_is_none() {
         assert_eq!(decode(&bytes(16, 8, &[1, 2])), None);
-        assert_eq!(decode(&bytes(0, 0, &[])[..47]), None);
+        assert_eq!(decode(&bytes(0, 0, &[])[..55]), None);
     }
 
     proptest! {
