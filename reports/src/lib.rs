@@ -2,6 +2,7 @@
 //! data and read nothing but it.
 #![forbid(unsafe_code)]
 
+pub mod chart;
 pub mod doctor;
 pub mod fix;
 pub mod offload;

@@ -11,6 +11,7 @@ use crate::page::{Ink, Page, Style};
 
 mod window;
 
+pub(crate) use window::title;
 pub(super) use window::{block, detaching, tracing};
 
 /// How it is to look.

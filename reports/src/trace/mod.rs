@@ -77,7 +77,7 @@ pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
 
 /// A name as it is printed: with the module and, where the name alone does not
 /// tell, the address.
-fn name(function: &hostdiag_model::trace::Function) -> String {
+pub(crate) fn name(function: &hostdiag_model::trace::Function) -> String {
     let mut name = harmless(&function.name);
     if let Some(module) = &function.module {
         name.push_str(&format!(" [{}]", harmless(module)));

@@ -105,6 +105,11 @@ impl Histogram {
         (count > 0).then(|| ((u128::from(self.sum) + count / 2) / count) as u64)
     }
 
+    /// The slots that are not empty, the shortest first: which values, and how many.
+    pub fn slots(&self) -> impl Iterator<Item = (Bounds, u64)> {
+        self.slots.iter().filter_map(|(slot, count)| Some((self.resolution.bounds(*slot)?, *count)))
+    }
+
     /// Adds the values of another; the coarser resolution of both remains. The
     /// extremes are known if they were on both sides, or one side is empty.
     pub fn merge(&mut self, other: &Self) {

@@ -4,7 +4,7 @@ use hostdiag_model::time::TimeOfDay;
 use hostdiag_model::trace::{Function, Group, Head, Latency, Timing, latency::merged};
 
 use super::super::{Layout, name};
-use super::{Block, Form, Key, text};
+use super::{Block, Form, Key, own_key, text};
 use crate::page::Style;
 
 /// The histograms of an interval: all functions in one unless each was asked for,
@@ -50,6 +50,11 @@ fn keys<'a>(latency: &'a Latency, functions: &'a [String]) -> Vec<Key<'a>> {
         Group::Other => Key::Other,
     });
     function.map(|name| Key::Function(name)).into_iter().chain(group).collect()
+}
+
+/// What a histogram is of; empty where it is of everything.
+pub(crate) fn title(latency: &Latency, functions: &[String]) -> String {
+    keys(latency, functions).iter().map(own_key).collect::<Vec<_>>().join("  ")
 }
 
 /// bcc's first line, which stands on stdout with it.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use hostdiag_model::Data;
 use hostdiag_model::trace::Payload;
-use hostdiag_report::{fix, offload, trace};
+use hostdiag_model::{Data, Recording};
+use hostdiag_report::{chart, fix, offload, trace};
 
 use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
@@ -39,6 +39,8 @@ pub enum Format {
     Json,
     /// Stacks, a line each, all intervals together: for flame graphs.
     Folded,
+    /// Charts: rates over time, how durations are spread and change.
+    Svg,
 }
 
 /// Runs it.
@@ -49,6 +51,11 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     }
     if args.format == Format::Json {
         output::write(|out| recording.write(out))?;
+        return Ok(Status::Fine);
+    }
+    if args.format == Format::Svg {
+        let drawn = svg(&recording)?;
+        output::write(|out| out.write_all(drawn.as_bytes()))?;
         return Ok(Status::Fine);
     }
     let repairs = fix::Options { all: args.all, style: look.style() };
@@ -70,6 +77,17 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         trace::words::notes(data).iter().for_each(|note| output::say(note));
     }
     Ok(Status::Fine)
+}
+
+fn svg(recording: &Recording) -> Result<String, Failure> {
+    let drawn = match &recording.data {
+        Data::Trace(trace) => chart::svg(recording, trace),
+        _ => None,
+    };
+    drawn.ok_or_else(|| {
+        Failure::new(Code::BadInput, format!("there is nothing to draw of {}", recording.data.name()))
+            .hint("recordings of funccount and funclatency can be drawn")
+    })
 }
 
 /// Has stacks shown as for flame graphs, however they were shown then.
