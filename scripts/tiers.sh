@@ -105,8 +105,24 @@ shell_lints() {
 }
 
 tier_goldens() {
+    local status=0
     need_build
-    cargo_test -p hostdiag --test cli
+    cargo_test -p hostdiag --test cli || status=1
+    [[ ! $long ]] || check "pprof reads ours" pprof_reads || status=1
+    return $status
+}
+
+# By the tool that the format is of.
+pprof_reads() {
+    local profile read
+    need go:golang-go
+    profile=$(mktemp)
+    scripts/hostdiag report --format pprof tests/recordings/trace/push-stable.hd >"$profile"
+    read=$(go tool pprof -traces "$profile")
+    rm "$profile"
+    printf '%s\n' "$read"
+    # The stack as the text of this recording has it.
+    [[ $read == *717*tcp_push_one*tcp_sendmsg_locked*do_sendfile*entry_SYSCALL_64_after_hwframe* ]]
 }
 
 tier_live() {

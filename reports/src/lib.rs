@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod fix;
 pub mod offload;
 pub mod page;
+pub mod pprof;
 pub mod trace;
 
 pub use page::{Page, Style};

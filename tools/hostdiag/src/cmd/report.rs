@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::trace::Payload;
 use hostdiag_model::{Data, Recording};
-use hostdiag_report::{chart, fix, offload, trace};
+use hostdiag_report::{chart, fix, offload, pprof, trace};
 
 use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
@@ -41,6 +41,8 @@ pub enum Format {
     Folded,
     /// Charts: rates over time, how durations are spread and change.
     Svg,
+    /// Stacks as a profile of pprof: `go tool pprof FILE` and others read it.
+    Pprof,
 }
 
 /// Runs it.
@@ -51,6 +53,15 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     }
     if args.format == Format::Json {
         output::write(|out| recording.write(out))?;
+        return Ok(Status::Fine);
+    }
+    if args.format == Format::Pprof {
+        let profile = match &recording.data {
+            Data::Trace(trace) => pprof::profile(&recording, trace),
+            _ => None,
+        };
+        let profile = profile.ok_or_else(|| without_stacks(&recording.data))?;
+        output::write(|out| out.write_all(&profile))?;
         return Ok(Status::Fine);
     }
     if args.format == Format::Svg {
@@ -90,10 +101,14 @@ fn svg(recording: &Recording) -> Result<String, Failure> {
     })
 }
 
+fn without_stacks(data: &Data) -> Failure {
+    Failure::new(Code::BadInput, format!("{} without stacks cannot be folded", data.name()))
+        .hint("hostdiag stackcount --output FILE makes a recording of stacks")
+}
+
 /// Has stacks shown as for flame graphs, however they were shown then.
 fn fold(data: &mut Data) -> Result<(), Failure> {
-    let without = Failure::new(Code::BadInput, format!("{} without stacks cannot be folded", data.name()))
-        .hint("hostdiag stackcount --output FILE makes a recording of stacks");
+    let without = without_stacks(data);
     let Data::Trace(trace) = data else { return Err(without) };
     if !trace.windows.iter().all(|window| matches!(window.payload, Payload::Stacks(_))) {
         return Err(without);
