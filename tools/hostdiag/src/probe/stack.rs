@@ -19,8 +19,6 @@ pub mod record;
 
 /// Frames of a part of a stack, at most: MAX_FRAMES of bpf/hostdiag.h.
 const MAX_FRAMES: usize = 127;
-/// Bytes of the ring that stacks come through: two thousand of the deepest.
-pub const RING: u32 = 4 << 20;
 
 /// How stacks are to be counted.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +38,7 @@ pub struct Options {
 macro_rules! set_up {
     ($open:expr, $options:expr, $rows:expr) => {{
         $open.maps.counts.set_max_entries($options.max_stacks.max(1))?;
-        $open.maps.stacks.set_max_entries($crate::probe::stack::RING)?;
+        $open.maps.stacks.set_max_entries($crate::probe::stack::ring_bytes())?;
         $open.maps.scratch.set_max_entries($rows)?;
         if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
             rodata.seeds = $crate::probe::stack::seeds();
@@ -51,6 +49,13 @@ macro_rules! set_up {
     }};
 }
 pub(crate) use set_up;
+
+/// Bytes of the ring that stacks come through: so many CPUs see new ones at a time.
+/// It is mapped twice, one behind the other, all of it at once.
+pub(crate) fn ring_bytes() -> u32 {
+    let cpus = libbpf_rs::num_possible_cpus().unwrap_or(1);
+    u32::try_from(cpus.next_power_of_two() << 18).unwrap_or(u32::MAX).clamp(1 << 20, 16 << 20)
+}
 
 /// Numbers that nobody else knows.
 pub(crate) fn seeds() -> [u64; 2] {
