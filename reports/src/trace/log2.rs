@@ -38,7 +38,7 @@ pub fn log2(page: &mut Page, rows: &[u64], unit: Unit, layout: Layout) {
 }
 
 /// Rounded down, and in floating point, as bcc does.
-fn bar(count: u64, most: u64, width: usize) -> String {
+pub(crate) fn bar(count: u64, most: u64, width: usize) -> String {
     let share = width as f64 * count as f64 / most.max(1) as f64;
     "*".repeat((share as usize).min(width))
 }

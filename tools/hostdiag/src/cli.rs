@@ -23,7 +23,7 @@ pub struct Cli {
 }
 
 /// Printed below `--help` and in the man pages.
-pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings; 2 wrong usage or an error; \
+pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings, a regression; 2 wrong usage or an error; \
 3 a repair made things worse and was rolled back; 4 a privilege or kernel feature is missing; \
 130 a repair was interrupted. `hostdiag explain exit-status` has the rest.";
 
@@ -36,6 +36,7 @@ pub enum Command {
     Funclatency(Box<cmd::funclatency::Args>),
     Stackcount(Box<cmd::stackcount::Args>),
     Report(cmd::report::Args),
+    Diff(cmd::diff::Args),
     Doctor(cmd::doctor::Args),
     Explain(cmd::explain::Args),
     Man(cmd::man::Args),
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> Result<Status> {
         Some(Command::Funclatency(args)) => cmd::funclatency::run(&args, look),
         Some(Command::Stackcount(args)) => cmd::stackcount::run(&args, look),
         Some(Command::Report(args)) => cmd::report::run(&args, look),
+        Some(Command::Diff(args)) => cmd::diff::run(&args, look),
         Some(Command::Doctor(args)) => cmd::doctor::run(&args, look),
         Some(Command::Explain(args)) => cmd::explain::run(&args),
         Some(Command::Man(args)) => cmd::man::run(&args),

@@ -46,6 +46,8 @@ pub enum Code {
     BadInput,
     /// A recording of an unknown schema or version.
     UnknownSchema,
+    /// Files that cannot be compared with one another.
+    Incompatible,
     /// The policy file is wrong.
     BadPolicy,
     /// Others than root can write the policy file, which a repair obeys.
@@ -86,7 +88,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -96,6 +98,7 @@ impl Code {
         Self::NoBpf,
         Self::BadInput,
         Self::UnknownSchema,
+        Self::Incompatible,
         Self::BadPolicy,
         Self::UnsafePolicy,
         Self::TooManyDevices,
@@ -128,6 +131,7 @@ impl Code {
             Self::NoBpf => "no-bpf",
             Self::BadInput => "bad-input",
             Self::UnknownSchema => "unknown-schema",
+            Self::Incompatible => "incompatible",
             Self::BadPolicy => "bad-policy",
             Self::UnsafePolicy => "unsafe-policy",
             Self::TooManyDevices => "too-many-devices",

@@ -8,6 +8,7 @@ pub mod duration;
 pub mod elf;
 pub mod fail;
 pub mod host;
+pub mod input;
 pub mod kernel;
 pub mod net;
 pub mod offload;

@@ -11,6 +11,7 @@
 //! ```
 
 use hostdiag_model::audit::Verdict;
+use hostdiag_model::diff;
 use hostdiag_model::plan::Refusal;
 
 use crate::fail::Code;
@@ -31,6 +32,8 @@ const ACCEPTED: &str = "accepted";
 pub enum Kind {
     /// A verdict of `hostdiag offload`.
     Verdict,
+    /// A verdict of `hostdiag diff`.
+    Difference,
     /// Why `--fix` does not make a repair.
     Refusal,
     /// An error, named in brackets behind its message.
@@ -62,6 +65,8 @@ impl Page {
     pub fn kind(self) -> Kind {
         if self.name == ACCEPTED || Verdict::ALL.iter().any(|verdict| verdict.as_str() == self.name) {
             Kind::Verdict
+        } else if diff::Verdict::ALL.iter().any(|verdict| verdict.as_str() == self.name) {
+            Kind::Difference
         } else if Refusal::ALL.contains(&self.name) {
             Kind::Refusal
         } else if Code::ALL.iter().any(|code| code.as_str() == self.name) {

@@ -168,6 +168,15 @@ impl Histogram {
         }
     }
 
+    /// How many values are below one, in ns, if those of a slot lie evenly in it.
+    pub fn below(&self, value: f64) -> f64 {
+        let slot = self.resolution.slot(value.max(0.0) as u64);
+        let sum: u64 = self.slots.range(..slot).fold(0, |sum, (_, count)| sum.saturating_add(*count));
+        let in_slot = self.slots.get(&slot).copied().unwrap_or(0) as f64;
+        let inside = self.resolution.bounds(slot).map_or(0.0, |bounds| bounds.share_below(value));
+        sum as f64 + in_slot * inside
+    }
+
     /// Between which values a percentile lies, in hundredths of a per cent: 5000
     /// is the median, 9990 is p99.9. By nearest rank: it is the smallest of the
     /// values that at least so many are not above; the extremes, where they are

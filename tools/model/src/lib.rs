@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod diff;
 pub mod doctor;
 pub mod features;
 pub mod glob;

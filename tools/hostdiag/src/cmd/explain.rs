@@ -48,6 +48,7 @@ fn list() -> String {
     let mut out = String::new();
     let kinds = [
         (Kind::Verdict, "Verdicts of hostdiag offload"),
+        (Kind::Difference, "Verdicts of hostdiag diff"),
         (Kind::Refusal, "Why hostdiag offload --fix does not repair"),
         (Kind::Error, "Errors"),
         (Kind::Topic, "Topics"),

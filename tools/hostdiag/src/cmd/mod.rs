@@ -1,6 +1,7 @@
 //! One file per subcommand: its arguments and its `run`.
 
 pub mod completions;
+pub mod diff;
 pub mod doctor;
 pub mod explain;
 pub mod funccount;

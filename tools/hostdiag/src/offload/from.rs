@@ -27,10 +27,7 @@ pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
     if bytes.trim_ascii_start().starts_with(b"{") {
         return recording(&bytes, &name, links);
     }
-    let devices = String::from_utf8(bytes)
-        .map_err(|_| bad(&name, "it is neither text nor a recording"))
-        .and_then(|text| text::parse(&text).map_err(|error| bad(&name, &error.to_string())))?;
-    let mut namespace = Namespace::of_text(devices);
+    let mut namespace = of_text(bytes).map_err(|problem| bad(&name, &problem))?;
     if let Some(path) = links {
         let json = bytes_of_links(path)?;
         links::merge(&mut namespace, &json).map_err(|problem| {
@@ -38,8 +35,24 @@ pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
             failure.hint("on that host: ip -d -j link > links.json")
         })?;
     }
+    Ok(audit_of(namespace, name))
+}
+
+/// What the text of `ethtool -k` says of devices.
+///
+/// # Errors
+/// In words, why it is no such text.
+pub fn of_text(bytes: Vec<u8>) -> std::result::Result<Namespace, String> {
+    let text = String::from_utf8(bytes).map_err(|_| "it is neither text nor a recording".to_owned())?;
+    let devices = text::parse(&text).map_err(|error| error.to_string())?;
+    Ok(Namespace::of_text(devices))
+}
+
+/// Devices of another host as a recording that is not judged yet; `name` is that of
+/// the file.
+pub fn audit_of(namespace: Namespace, name: String) -> Recording {
     let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false };
-    Ok(Recording {
+    Recording {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         command: "offload".to_owned(),
         host: Host { name, ..Host::default() },
@@ -48,7 +61,7 @@ pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
         elapsed_ms: Some(0),
         loss: Vec::new(),
         data: Data::Offload(data, Audit::default()),
-    })
+    }
 }
 
 /// Milliseconds since 1970, UTC.

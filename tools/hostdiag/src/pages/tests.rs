@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use hostdiag_model::audit::Verdict;
+use hostdiag_model::diff;
 use hostdiag_model::plan::{Apart, Refusal};
 
 use super::markdown::Block;
@@ -19,8 +20,9 @@ fn every_code_verdict_and_topic_has_a_page() {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     let topics = ["exit-status", "offload", "restart", "vlan-features", "recording", "policy", "netns"];
     let repair = ["fix", "undo", "left-alone", "boot", "emit"];
-    let tracing = ["funccount", "funclatency", "stackcount", "attach", "report"];
+    let tracing = ["funccount", "funclatency", "stackcount", "attach", "report", "diff"];
     let verdicts = Verdict::ALL.iter().map(|verdict| verdict.as_str());
+    let verdicts = verdicts.chain(diff::Verdict::ALL.iter().map(|verdict| verdict.as_str()));
     for name in
         codes.chain(verdicts).chain([ACCEPTED]).chain(Refusal::ALL).chain(topics).chain(repair).chain(tracing)
     {
@@ -37,7 +39,7 @@ fn every_page_has_title_summary_and_sections() {
         assert!((10..=80).contains(&summary.len()) && !summary.ends_with('.'), "{name}: summary: {summary}");
         let found = headings(page);
         let wanted: &[&str] = match page.kind() {
-            Kind::Verdict => &["Meaning", "Risk", "Remedy", "See also"],
+            Kind::Verdict | Kind::Difference => &["Meaning", "Risk", "Remedy", "See also"],
             Kind::Refusal | Kind::Error => &["Meaning", "Remedy", "See also"],
             Kind::Topic => &["Meaning", "See also"],
         };

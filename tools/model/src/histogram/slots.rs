@@ -43,6 +43,18 @@ impl Bounds {
     pub fn middle(self) -> u64 {
         self.low + self.high.map_or(0, |high| high.saturating_sub(self.low) / 2)
     }
+
+    /// Where the values end, in ns: the next that is none of them. A slot without an
+    /// end is taken for an octave.
+    pub fn end(self) -> f64 {
+        self.high.map_or(self.low as f64 * 2.0, |high| high as f64 + 1.0)
+    }
+
+    /// The share of them that is below a value, if they lie evenly.
+    pub fn share_below(self, value: f64) -> f64 {
+        let low = self.low as f64;
+        ((value - low) / (self.end() - low)).clamp(0.0, 1.0)
+    }
 }
 
 impl Resolution {

@@ -1,0 +1,147 @@
+//! `hostdiag diff`: what differs between two recordings of a kind.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use hostdiag_model::diff::{self, Changes, Comparison, How, Refusal, Source, Verdict};
+use hostdiag_report::diff as report;
+
+use crate::fail::{Code, Failure, Status};
+use crate::input;
+use crate::output::{self, Look};
+
+/// Compare two recordings of a kind, folded stacks, or features of devices.
+///
+/// What hostdiag recorded with --output: counts of functions, latencies, stacks, audits
+/// of offloads. Or folded stacks of any profiler. Or what `ethtool -k` prints. A is what
+/// is compared with, B what is compared: the good one first. More on B is a regression.
+/// Several recordings of a side tell a change from chance; one alone can only indicate it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  hostdiag diff jessie.hd stretch.hd\n  hostdiag diff good-*.hd --to bad-*.hd\n  \
+    hostdiag diff before.folded after.folded --format svg --output change.svg\n\n\
+    Exit status: 0 no regression (with one recording a side nothing is one, unless --strict); 1 a regression, \
+    or a setting that differs; 2 they cannot be compared, or too much was lost."
+)]
+pub struct Args {
+    /// A and B (`-`: stdin); with --to any number of A.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Recordings of B, where there are several a side.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub to: Vec<PathBuf>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Everything: also small changes.
+    #[arg(long)]
+    pub all: bool,
+    /// Stacks by their share of all on their side, not by second.
+    #[arg(long)]
+    pub share: bool,
+    /// Work done in a second on A and on B, such as requests: rates are divided by it.
+    #[arg(long, value_name = "A,B", value_parser = work, conflicts_with = "share")]
+    pub work: Option<[f64; 2]>,
+    /// What one recording a side indicates ends with status 1 too.
+    #[arg(long)]
+    pub strict: bool,
+    /// Write the result to FILE.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What `--format` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document, schema hostdiag.diff.
+    Json,
+    /// Of stacks: both sides as flame graphs, coloured by change.
+    Svg,
+}
+
+/// `4.1,4.06`, both above 0.
+fn work(text: &str) -> Result<[f64; 2], String> {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|work| work.is_finite() && *work > 0.0);
+    let parts: Option<Vec<f64>> = text.split(',').map(number).collect();
+    parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| "two numbers above 0 as 4.1,4.06".to_owned())
+}
+
+/// Runs it.
+pub fn run(args: &Args, look: Look) -> Result<Status> {
+    let (a, b) = sides(args)?;
+    let open =
+        |paths: &[PathBuf]| paths.iter().map(|path| input::open(path)).collect::<Result<Vec<Source<'_>>>>();
+    let how = How { work: args.work, share: args.share };
+    let comparison = diff::compare(open(a)?, open(b)?, how).map_err(refused)?;
+    let text = shown(args, look, &comparison)?;
+    match &args.output {
+        Some(path) => output::save(path, |out| out.write_all(text.as_bytes()))?,
+        None => output::write(|out| out.write_all(text.as_bytes()))?,
+    }
+    if args.format == Format::Text {
+        report::next(&comparison).iter().for_each(|next| output::say(next));
+    }
+    Ok(status(comparison.verdict, args.strict))
+}
+
+/// Files of A and of B.
+fn sides(args: &Args) -> Result<(&[PathBuf], &[PathBuf])> {
+    let (a, b) = match (args.files.as_slice(), args.to.as_slice()) {
+        ([a, b], []) => (std::slice::from_ref(a), std::slice::from_ref(b)),
+        (_, []) => {
+            let problem = format!("A and B are two files, here are {}", args.files.len());
+            return Err(Failure::new(Code::Incompatible, problem)
+                .hint("several a side: A1 A2 --to B1 B2")
+                .into());
+        }
+        sides => sides,
+    };
+    let stdin = a.iter().chain(b).filter(|path| path.as_path() == Path::new("-")).count();
+    if stdin > 1 {
+        return Err(Failure::new(Code::Incompatible, "stdin can be read once").into());
+    }
+    Ok((a, b))
+}
+
+fn shown(args: &Args, look: Look, comparison: &Comparison) -> Result<String> {
+    Ok(match (args.format, &comparison.changes) {
+        (Format::Text, _) => {
+            let style = if args.output.is_some() { hostdiag_report::Style::default() } else { look.style() };
+            report::text(comparison, report::Options { all: args.all, style })
+        }
+        (Format::Json, _) => serde_json::to_string_pretty(comparison)? + "\n",
+        (Format::Svg, Changes::Stacks(stacks)) => report::svg::svg(comparison, stacks),
+        (Format::Svg, _) => {
+            let problem = "only stacks are drawn; these are none";
+            return Err(Failure::new(Code::Incompatible, problem).hint("--format text or json").into());
+        }
+    })
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    let incompatible = |message: String| Failure::new(Code::Incompatible, message);
+    match refusal {
+        Refusal::Nothing(name) => incompatible(format!("{name} has nothing that can be compared"))
+            .hint("what can: funccount, funclatency, stackcount, offload"),
+        Refusal::Kinds([(a, kind_a), (b, kind_b)]) => {
+            incompatible(format!("{a} is of {}, {b} of {}", kind_a.as_str(), kind_b.as_str()))
+        }
+        Refusal::NoneInCommon => incompatible("no function was traced on both sides".into())
+            .hint("record the same pattern on both: hostdiag funccount PATTERN --output FILE"),
+        Refusal::One => incompatible("features are compared one host with one".into()),
+        Refusal::Full(name, full) => input::bad(&name, &full.to_string()),
+        Refusal::Unreadable(name, error) => input::bad(&name, &error.to_string()),
+    }
+}
+
+fn status(verdict: Verdict, strict: bool) -> Status {
+    match verdict {
+        Verdict::Regressed | Verdict::Differs => Status::Findings,
+        Verdict::Indicative if strict => Status::Findings,
+        Verdict::Invalid => Status::Error,
+        _ => Status::Fine,
+    }
+}

@@ -1,0 +1,132 @@
+//! Frames by name, wherever they stand in stacks.
+
+use serde::Serialize;
+
+use super::super::judge::{self, Change, Verdict};
+use super::super::{Which, stats};
+use super::{Amount, Grown, NodeId, Stacks, amount, finding};
+
+/// Frames with less than this share of everything, on both sides together, are not
+/// looked at: of thousands some differ by chance.
+const LEAST_SHARE: f64 = 0.001;
+/// A change of less than this share of everything is none that matters.
+const LEAST_CHANGE: f64 = 0.005;
+
+/// One function, wherever it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Its name, as it is compared; empty for everything together.
+    pub name: String,
+    /// Stacks that it is in.
+    pub total: Amount,
+    /// Stacks that end in it.
+    pub own: Amount,
+    /// How the first changed.
+    pub change: Change,
+}
+
+/// Counts by name and recording: of stacks with it, each once however often it is in
+/// it, and of stacks that end in it.
+struct ByName {
+    totals: Vec<u64>,
+    own: Vec<[u64; 2]>,
+}
+
+pub(super) fn rows(all: &Stacks, weights: &[f64]) -> Vec<Row> {
+    let sides = all.tree.sides();
+    let width = sides.len();
+    let by_name = by_name(&all.tree);
+    let everything: u64 = all.total.counts.iter().fold(0, |sum, count| sum.saturating_add(*count));
+    let of_sides = |counts: &[u64]| {
+        let mut sums = [0u64; 2];
+        for (side, count) in sides.iter().zip(counts) {
+            let sum = &mut sums[usize::from(*side == Which::B)];
+            *sum = sum.saturating_add(*count);
+        }
+        sums
+    };
+    let mut kept = Vec::new();
+    for (name, counts) in by_name.totals.chunks(width.max(1)).enumerate() {
+        let sums = of_sides(counts);
+        let pooled = sums[0] as f64 + sums[1] as f64;
+        if pooled > 0.0 && pooled >= LEAST_SHARE * everything as f64 {
+            let recordings: Vec<(Which, f64, f64)> = sides
+                .iter()
+                .zip(counts)
+                .zip(weights)
+                .map(|((side, count), weight)| (*side, *count as f64, *weight))
+                .collect();
+            kept.push((name, amount(sums, all.work), recordings));
+        }
+    }
+    let prior = usual(&kept.iter().map(|(_, _, recordings)| recordings.as_slice()).collect::<Vec<_>>());
+    let findings: Vec<_> =
+        kept.iter().map(|(_, amount, recordings)| finding(*amount, recordings, prior)).collect();
+    let changes = judge::judge(&findings, prior.is_some());
+    let most = all.total.a.max(all.total.b);
+    let mut rows: Vec<Row> = kept
+        .into_iter()
+        .zip(changes)
+        .map(|((name, total, _), change)| Row {
+            name: all.tree.name_of(name as u32).to_owned(),
+            total,
+            own: amount(by_name.own.get(name).copied().unwrap_or_default(), all.work),
+            change: large(change, total, most),
+        })
+        .collect();
+    let moved = |row: &Row| row.total.change().abs();
+    rows.sort_by(|one, other| moved(other).total_cmp(&moved(one)).then_with(|| one.name.cmp(&other.name)));
+    rows
+}
+
+/// A change that is certain and tiny is the same all the same.
+fn large(change: Change, total: Amount, most: f64) -> Change {
+    let tiny = total.change().abs() < LEAST_CHANGE * most;
+    Change { verdict: if tiny { Verdict::Same } else { change.verdict }, ..change }
+}
+
+/// How much frames usually differ between recordings: the median of the variances of
+/// their differences. `None` where a side has but one recording.
+fn usual(frames: &[&[(Which, f64, f64)]]) -> Option<f64> {
+    let variance = |recordings: &&[(Which, f64, f64)]| {
+        let of = |which: Which| {
+            let side = recordings.iter().filter(|(side, ..)| *side == which);
+            let rates: Vec<f64> = side.map(|(_, count, weight)| ((count + 0.5) / weight).ln()).collect();
+            stats::mean(&rates)
+        };
+        Some(of(Which::A)?.1.value + of(Which::B)?.1.value)
+    };
+    let mut all: Vec<f64> = frames.iter().filter_map(variance).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied()
+}
+
+fn by_name(tree: &Grown) -> ByName {
+    let width = tree.sides().len();
+    let mut found = ByName { totals: vec![0; tree.names() * width], own: vec![[0; 2]; tree.names()] };
+    // Sums below are never more than the sum of the frame: what is taken off was added.
+    for node in 0..tree.len() as NodeId {
+        let own = tree.own(node);
+        if let Some(sums) = found.own.get_mut(tree.name_id(node) as usize) {
+            *sums = [sums[0].saturating_add(own[0]), sums[1].saturating_add(own[1])];
+        }
+    }
+    // Depth first: a name that is open already is in the stack twice.
+    let mut open = vec![0u32; tree.names()];
+    let mut todo = vec![(Grown::ROOT, false)];
+    while let Some((node, done)) = todo.pop() {
+        let name = tree.name_id(node) as usize;
+        if done {
+            open[name] -= 1;
+            continue;
+        }
+        if open[name] == 0 {
+            let sums = &mut found.totals[name * width..(name + 1) * width];
+            sums.iter_mut().zip(tree.totals(node)).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
+        }
+        open[name] += 1;
+        todo.push((node, true));
+        todo.extend(tree.children(node).iter().map(|child| (*child, false)));
+    }
+    found
+}
