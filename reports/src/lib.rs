@@ -6,8 +6,10 @@ pub mod chart;
 pub mod diff;
 pub mod doctor;
 pub mod fix;
+pub mod flame;
 pub mod offload;
 pub mod page;
+pub mod perf_script;
 pub mod pprof;
 pub mod trace;
 

@@ -124,8 +124,50 @@ pub fn create(path: &Path) -> Result<File> {
     file.with_context(|| format!("failed to create {}", path.display()))
 }
 
-/// Keeps a result in a file that only its owner can read.
+/// Keeps a result in a file that only its owner can read. What was there stays until
+/// the result is whole: it is written beside it and takes its place then. A device or
+/// pipe is written to as it is.
+///
+/// # Errors
+/// It cannot be written; nothing is left behind.
 pub fn save(path: &Path, result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let mut out = BufWriter::new(create(path)?);
-    result(&mut out).and_then(|()| out.flush()).with_context(|| format!("failed to write {}", path.display()))
+    let failed = || format!("failed to write {}", path.display());
+    let there = std::fs::metadata(path).ok();
+    if there.is_some_and(|there| !there.is_file()) {
+        let mut out = BufWriter::new(create(path)?);
+        return result(&mut out).and_then(|()| out.flush()).with_context(failed);
+    }
+    // Through links, which are to stay.
+    let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let beside = place.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let mut out = BufWriter::new(create(&beside).with_context(failed)?);
+    let written = result(&mut out).and_then(|()| out.flush()).and_then(|()| std::fs::rename(&beside, &place));
+    written.with_context(failed).inspect_err(|_| {
+        // The error is told; that the rest of it stays is no other one.
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_that_fails_leaves_what_was_there() {
+        let folder = std::env::temp_dir().join(format!("hostdiag-save-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("result");
+        save(&path, |out| out.write_all(b"first")).unwrap();
+        let failed = save(&path, |out| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("no more"))
+        });
+        assert!(format!("{:#}", failed.unwrap_err()).contains("no more"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        save(Path::new("/dev/null"), |out| out.write_all(b"x")).unwrap();
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -4,6 +4,7 @@ pub mod completions;
 pub mod diff;
 pub mod doctor;
 pub mod explain;
+pub mod flamegraph;
 pub mod funccount;
 pub mod funclatency;
 pub mod man;

@@ -107,7 +107,7 @@ fn without_stacks(data: &Data) -> Failure {
 }
 
 /// Has stacks shown as for flame graphs, however they were shown then.
-fn fold(data: &mut Data) -> Result<(), Failure> {
+pub(super) fn fold(data: &mut Data) -> Result<(), Failure> {
     let without = without_stacks(data);
     let Data::Trace(trace) = data else { return Err(without) };
     if !trace.windows.iter().all(|window| matches!(window.payload, Payload::Stacks(_))) {

@@ -45,24 +45,28 @@ impl From<io::Error> for FoldedError {
     }
 }
 
-impl Tree {
-    /// Adds the stacks of a text to a recording of the tree.
-    ///
-    /// # Errors
-    /// A line is not a stack with its count, or too long; or there is no more room.
-    pub fn read(&mut self, recording: usize, input: &mut dyn BufRead) -> Result<(), FoldedError> {
-        let mut reader =
-            Reader { tree: self, recording, last: Vec::new(), path: Vec::new(), block: Vec::new() };
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            if input.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)? == 0 {
-                return reader.end().map_err(|problem| FoldedError::Line(number, String::new(), problem));
-            }
-            reader.line(&line).map_err(|problem| FoldedError::Line(number, shown(&line), problem))?;
+/// Reads stacks from text, and hands on each as it stands in a folded line, with its
+/// count; what is not to be taken says why.
+///
+/// # Errors
+/// A line is not a stack with its count, or too long, or was not taken.
+pub fn read(
+    input: &mut dyn BufRead,
+    take: &mut dyn FnMut(&str, u64) -> Result<(), String>,
+) -> Result<(), FoldedError> {
+    let mut block = Vec::new();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if input.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)? == 0 {
+            let cut_off = "the last stack has no count: the text is cut off";
+            let whole = if block.is_empty() { Ok(()) } else { Err(cut_off.to_owned()) };
+            return whole.map_err(|problem| FoldedError::Line(number, String::new(), problem));
         }
-        Ok(())
+        one_line(&line, &mut block, take)
+            .map_err(|problem| FoldedError::Line(number, shown(&line), problem))?;
     }
+    Ok(())
 }
 
 fn shown(line: &[u8]) -> String {
@@ -71,115 +75,63 @@ fn shown(line: &[u8]) -> String {
     text.trim_end().chars().filter(|c| !crate::harmless::is_harmful(*c)).take(SHOWN).collect()
 }
 
-struct Reader<'a> {
-    tree: &'a mut Tree,
-    recording: usize,
-    /// The stack of the line before, and where its frames end, with their nodes:
-    /// neighbours have most of their callers in common.
-    last: Vec<u8>,
-    path: Vec<(usize, NodeId)>,
-    /// Frames of a stack of stackcount so far, the innermost first.
-    block: Vec<String>,
+/// `block` has the frames of a stack of stackcount so far, the innermost first.
+fn one_line(
+    line: &[u8],
+    block: &mut Vec<String>,
+    take: &mut dyn FnMut(&str, u64) -> Result<(), String>,
+) -> Result<(), String> {
+    if line.len() > MAX_LINE {
+        return Err(format!("longer than {MAX_LINE} bytes"));
+    }
+    let text = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if let Some(rest) = text.strip_prefix("    ").filter(|_| !block.is_empty()) {
+        return end_of_block(rest.trim(), block, take);
+    }
+    if let Some(frame) = text.strip_prefix("  ").filter(|frame| !frame.trim().is_empty()) {
+        // What is between frames of a folded line.
+        block.push(frame.replace(';', ":"));
+        return if block.len() > MAX_FRAMES { Err(too_deep()) } else { Ok(()) };
+    }
+    if is_beside(text.as_bytes()) {
+        return Ok(());
+    }
+    if !block.is_empty() {
+        return Err("a count was expected, or another frame".into());
+    }
+    let (stack, count) = folded(text)?;
+    take(stack, count)
 }
 
-impl Reader<'_> {
-    fn line(&mut self, line: &[u8]) -> Result<(), String> {
-        if line.len() > MAX_LINE {
-            return Err(format!("longer than {MAX_LINE} bytes"));
+/// The last lines of a stack of stackcount: a line between both parts, a process,
+/// which another stack may share and which does not matter here, the count.
+fn end_of_block(
+    text: &str,
+    block: &mut Vec<String>,
+    take: &mut dyn FnMut(&str, u64) -> Result<(), String>,
+) -> Result<(), String> {
+    match text.parse() {
+        Ok(count) => {
+            let frames: Vec<String> = std::mem::take(block).into_iter().rev().collect();
+            take(&frames.join(";"), count)
         }
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        match line {
-            [b' ', b' ', b' ', b' ', rest @ ..] if !self.block.is_empty() => self.block_line(rest),
-            [b' ', b' ', frame @ ..] if !frame.is_empty() => {
-                self.block.push(text(frame)?.to_owned());
-                if self.block.len() > MAX_FRAMES { Err(too_deep()) } else { Ok(()) }
-            }
-            _ if is_beside(line) => Ok(()),
-            _ if !self.block.is_empty() => Err("a count was expected, or another frame".into()),
-            _ => self.folded(line),
-        }
+        Err(_) if text == "--" || text.ends_with(']') => Ok(()),
+        Err(_) => Err("not a count".into()),
     }
+}
 
-    /// The last lines of a stack of stackcount: a process, a line between both parts,
-    /// the count.
-    fn block_line(&mut self, rest: &[u8]) -> Result<(), String> {
-        let rest = text(rest)?.trim();
-        if rest == "--" {
-            return Ok(());
-        }
-        match rest.parse() {
-            Ok(count) => {
-                let frames = std::mem::take(&mut self.block);
-                let frames = frames.iter().rev().map(String::as_str);
-                self.tree.add(self.recording, frames, count).map_err(|full| full.to_string())
-            }
-            // Another process is another stack, and that is all that it is here.
-            Err(_) if rest.ends_with(']') => Ok(()),
-            Err(_) => Err("not a count".into()),
-        }
-    }
-
-    fn folded(&mut self, line: &[u8]) -> Result<(), String> {
-        let line = line.trim_ascii_end();
-        let blank = line.iter().rposition(|byte| byte.is_ascii_whitespace());
-        let (stack, count) = line.split_at(blank.ok_or("no count behind the stack")?);
-        let count = text(count.trim_ascii())?;
-        let number = count.parse::<u64>().map_err(|_| {
-            if count.parse::<f64>().is_ok() {
-                format!("the count {count} is no whole number from 0 on")
-            } else {
-                "no count behind the stack".to_owned()
-            }
-        })?;
-        let stack = stack.trim_ascii_end();
-        if stack.is_empty() {
-            return Err("no stack before the count".into());
-        }
-        let node = self.walk(stack)?;
-        self.tree.count(node, self.recording, number);
-        Ok(())
-    }
-
-    /// The node of a stack, from where the one before it was the same.
-    fn walk(&mut self, stack: &[u8]) -> Result<NodeId, String> {
-        let same = self.last.iter().zip(stack).take_while(|(a, b)| a == b).count();
-        let whole = |end: usize| end <= same && stack.get(end).is_none_or(|byte| *byte == b';');
-        let keep = self.path.iter().rposition(|(end, _)| whole(*end)).map_or(0, |at| at + 1);
-        self.path.truncate(keep);
-        self.last.truncate(same);
-        self.last.extend_from_slice(&stack[same..]);
-        let mut at = match self.path.last() {
-            Some((end, node)) if *end == stack.len() => return Ok(*node),
-            Some((end, _)) => end + 1,
-            None => 0,
-        };
-        loop {
-            let end = stack[at..].iter().position(|byte| *byte == b';').map_or(stack.len(), |next| at + next);
-            // An empty frame, as bcc's stackcount begins lines without a process, is none.
-            let parent = self.path.last().map_or(0, |(_, node)| *node);
-            let node = match text(&stack[at..end])? {
-                "" => parent,
-                name => self.tree.child(parent, name, self.recording).map_err(|full| full.to_string())?,
-            };
-            self.path.push((end, node));
-            if self.path.len() > MAX_FRAMES {
-                return Err(too_deep());
-            }
-            if end == stack.len() {
-                return Ok(node);
-            }
-            at = end + 1;
-        }
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        if self.block.is_empty() {
-            Ok(())
-        } else {
-            Err("the last stack has no count: the text is cut off".into())
-        }
-    }
+/// Stack and count of a folded line.
+fn folded(text: &str) -> Result<(&str, u64), String> {
+    let without = || "no count behind the stack".to_owned();
+    let (stack, count) = text.trim_ascii_end().rsplit_once([' ', '\t']).ok_or_else(without)?;
+    let number = count.parse::<u64>().map_err(|_| match count.parse::<f64>() {
+        Ok(_) => format!("the count {count} is no whole number from 0 on"),
+        Err(_) => without(),
+    })?;
+    let stack = stack.trim_ascii_end();
+    if stack.is_empty() { Err("no stack before the count".into()) } else { Ok((stack, number)) }
 }
 
 /// What stackcount prints beside stacks: empty lines, the time, what it is doing.
@@ -195,6 +147,61 @@ fn too_deep() -> String {
     format!("more than {MAX_FRAMES} frames")
 }
 
-fn text(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|_| "not UTF-8".into())
+impl Tree {
+    /// Adds the stacks of a text to a recording of the tree.
+    ///
+    /// # Errors
+    /// As [`read`]; or there is no more room.
+    pub fn read(&mut self, recording: usize, input: &mut dyn BufRead) -> Result<(), FoldedError> {
+        let mut walk = Walk { tree: self, recording, last: Vec::new(), path: Vec::new() };
+        read(input, &mut |stack, count| {
+            let node = walk.to(stack)?;
+            walk.tree.count(node, recording, count);
+            Ok(())
+        })
+    }
+}
+
+/// The way of the last stack: neighbours have most of their callers in common.
+struct Walk<'a> {
+    tree: &'a mut Tree,
+    recording: usize,
+    last: Vec<u8>,
+    /// Where its frames end, with their nodes.
+    path: Vec<(usize, NodeId)>,
+}
+
+impl Walk<'_> {
+    /// The node of a stack, from where the one before it was the same.
+    fn to(&mut self, stack: &str) -> Result<NodeId, String> {
+        let bytes = stack.as_bytes();
+        let same = self.last.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+        let whole = |end: usize| end <= same && bytes.get(end).is_none_or(|byte| *byte == b';');
+        let keep = self.path.iter().rposition(|(end, _)| whole(*end)).map_or(0, |at| at + 1);
+        self.path.truncate(keep);
+        self.last.truncate(same);
+        self.last.extend_from_slice(&bytes[same..]);
+        let mut at = match self.path.last() {
+            Some((end, node)) if *end == stack.len() => return Ok(*node),
+            Some((end, _)) => end + 1,
+            None => 0,
+        };
+        loop {
+            let end = bytes[at..].iter().position(|byte| *byte == b';').map_or(stack.len(), |next| at + next);
+            let parent = self.path.last().map_or(0, |(_, node)| *node);
+            // An empty frame, as bcc's stackcount begins lines without a process, is none.
+            let node = match &stack[at..end] {
+                "" => parent,
+                name => self.tree.child(parent, name, self.recording).map_err(|full| full.to_string())?,
+            };
+            self.path.push((end, node));
+            if self.path.len() > MAX_FRAMES {
+                return Err(too_deep());
+            }
+            if end == stack.len() {
+                return Ok(node);
+            }
+            at = end + 1;
+        }
+    }
 }

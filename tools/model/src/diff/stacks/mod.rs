@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-pub use folded::FoldedError;
+pub use folded::{FoldedError, read};
 pub use tree::{Full, Grown, NodeId, Tree};
 
 use super::judge::Finding;
