@@ -7,7 +7,7 @@
 #include "alone.bpf.h"
 #include "compat.bpf.h"
 #include "filter.bpf.h"
-#include "hist.bpf.h"
+#include "record.bpf.h"
 #include "slot.bpf.h"
 
 // What is counted apart; probe/funclatency.rs has the same numbers.
@@ -15,13 +15,7 @@
 #define BY_CPU 1
 #define BY_COMM 2
 #define BY_PID 3
-// The group of all that found no group of their own any more.
-#define OTHER 0
 
-// A CPU counts in shard cpu & shard_mask, in which there are so many histograms.
-const volatile __u32 shard_mask = 0;
-const volatile __u32 groups = 1;
-const volatile __u32 sub_bits = HIST_MAX_SUB_BITS;
 // 1: each function has histograms of its own.
 const volatile __u32 each_function = 0;
 const volatile __u32 by = BY_NOTHING;
@@ -32,8 +26,6 @@ const volatile __u64 most_kept = 1;
 
 // Written by user space: 1 once everything is attached, 0 before the last read.
 __u32 ready = 0;
-// Written by user space: grows by 1 before each reading.
-__u64 epoch = 0;
 // Places of the table of starts that are in use or kept.
 __u64 places = 0;
 
@@ -75,29 +67,6 @@ struct {
 	__type(value, struct account);
 } accounts SEC(".maps");
 
-// Minimum and maximum, which unlike counts have no difference: those of the
-// epoch, so that the reader has them of a stretch of time.
-struct extremes {
-	__u64 epoch;
-	__u64 min;
-	__u64 max;
-};
-
-struct record {
-	__u64 sum;
-	struct extremes extremes[2]; // by epoch & 1
-	__u64 counts[HIST_MAX_SLOTS]; // fewer where sub_bits is smaller
-};
-
-// Group n of a shard is at n + shard * groups.
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct record));
-} records SEC(".maps");
-
 // What a group is of; only with BY_COMM and the like.
 struct name {
 	__u64 comm[2];
@@ -105,25 +74,7 @@ struct name {
 	__u32 function;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__type(key, struct name);
-	__type(value, __u32);
-} names SEC(".maps");
-
-// Groups that nobody has yet: user space fills it.
-struct {
-	__uint(type, BPF_MAP_TYPE_QUEUE);
-	__uint(max_entries, 1);
-	__type(value, __u32);
-} unused SEC(".maps");
-
-static __always_inline void add(__u64 *counter, __u64 value)
-{
-	// Atomic: CPUs can share a shard, and an interrupt can count in between.
-	__sync_fetch_and_add(counter, value);
-}
+#include "group.bpf.h"
 
 static __always_inline struct account *account_of(__u32 cpu)
 {
@@ -132,24 +83,9 @@ static __always_inline struct account *account_of(__u32 cpu)
 	return bpf_map_lookup_elem(&accounts, &shard);
 }
 
-static __always_inline __u32 new_group(struct name *name)
-{
-	__u32 group, *found;
-
-	if (bpf_map_pop_elem(&unused, &group))
-		return OTHER;
-	if (!bpf_map_update_elem(&names, name, &group, BPF_NOEXIST))
-		return group;
-	// Another CPU was first.
-	bpf_map_push_elem(&unused, &group, 0);
-	found = bpf_map_lookup_elem(&names, name);
-	return found ? *found : OTHER;
-}
-
 static __always_inline __u32 group_of(__u64 slot, __u32 cpu)
 {
 	struct name name = {};
-	__u32 *found;
 
 	if (each_function)
 		name.function = slot;
@@ -161,42 +97,14 @@ static __always_inline __u32 group_of(__u64 slot, __u32 cpu)
 		name.number = current_pid_tgid() >> 32;
 	else
 		bpf_get_current_comm(name.comm, sizeof(name.comm));
-	found = bpf_map_lookup_elem(&names, &name);
-	return found ? *found : new_group(&name);
-}
-
-// A write that another CPU or an interrupt does at the same time can be lost; the
-// reader takes no extreme that the histogram contradicts.
-static __always_inline void widen(struct record *record, __u64 time)
-{
-	__u64 now = epoch;
-	struct extremes *extremes = &record->extremes[now & 1];
-
-	if (extremes->epoch != now) {
-		extremes->min = time;
-		extremes->max = time;
-		extremes->epoch = now;
-		return;
-	}
-	if (time < extremes->min)
-		extremes->min = time;
-	if (time > extremes->max)
-		extremes->max = time;
+	return named_group(&name);
 }
 
 static __always_inline void timed(__u64 slot, __u64 time)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
-	__u32 at = (cpu & shard_mask) * groups + group_of(slot, cpu);
-	struct record *record = bpf_map_lookup_elem(&records, &at);
-	__u64 place = hist_slot(time, sub_bits);
 
-	if (!record || place >= HIST_SLOTS(sub_bits))
-		return;
-	// First, so that who reads the count finds it in there.
-	widen(record, time);
-	add(&record->sum, time);
-	add(&record->counts[place], 1);
+	record_value(cpu, group_of(slot, cpu), time);
 }
 
 static __always_inline struct call call_of(__u64 frame, __u64 slot)

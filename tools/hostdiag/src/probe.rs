@@ -24,6 +24,7 @@ pub mod modules;
 pub mod pattern;
 pub mod plan;
 pub mod process;
+pub mod records;
 pub mod run;
 pub mod skeleton;
 pub mod stack;

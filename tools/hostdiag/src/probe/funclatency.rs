@@ -12,18 +12,15 @@ use hostdiag_model::trace::{
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, OpenObject};
 
-use self::layout::Layout;
-use self::records::Records;
 use self::skel::{FunclatencySkel, FunclatencySkelBuilder, OpenFunclatencySkel};
 use super::attach::{Programs, Sides};
+use super::records::Records;
+use super::records::layout::Layout;
 use super::run::Tool;
 use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
 use super::{quietly, refused};
 use crate::sys::{self, Counters};
-
-mod layout;
-mod records;
 
 skeleton!("funclatency");
 
@@ -72,12 +69,10 @@ impl<'a> Timed<'a> {
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, (layout, options)));
         let skel = skel.map_err(|error| refused("the programs that time calls", &error, &warnings))?;
         skeleton::fill!(skel, filter)?;
-        for group in 1..if options.timing.by.is_some() { layout.groups } else { 1 } {
-            skel.maps
-                .unused
-                .update(&[], &group.to_ne_bytes(), MapFlags::ANY)
-                .context("failed to fill a queue")?;
-        }
+        skeleton::fill_unused(
+            &skel.maps.unused,
+            if options.timing.by.is_some() { layout.groups } else { 1 },
+        )?;
         let records = Counters::map(skel.maps.records.as_fd(), layout.words())
             .context("failed to map the histograms")?;
         let accounts = Counters::map(skel.maps.accounts.as_fd(), layout.shards as usize * Account::WORDS)

@@ -1,7 +1,7 @@
 //! What the skeletons of programs have in common. Each is a type of its own, so
 //! that much of it is macros.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hostdiag_model::trace::Filter;
 use libbpf_rs::{MapCore, MapFlags};
 
@@ -60,6 +60,18 @@ pub fn fill_maps(
     filter::fill(pids, &filter.pids)?;
     filter::fill(tids, &filter.tids)?;
     filter.cgroup.as_ref().map_or(Ok(()), |path| filter::fill_cgroup(cgroups, path))
+}
+
+/// Fills the queue of bpf/group.bpf.h: of so many groups the first is that of all
+/// others, the rest are to be given.
+///
+/// # Errors
+/// The map has less room.
+pub fn fill_unused(unused: &impl MapCore, groups: u32) -> Result<()> {
+    for group in 1..groups {
+        unused.update(&[], &group.to_ne_bytes(), MapFlags::ANY).context("failed to fill a queue")?;
+    }
+    Ok(())
 }
 
 /// Entries of the map `busy`: CPUs, where it is used.

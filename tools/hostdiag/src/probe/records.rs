@@ -1,23 +1,27 @@
-//! Reads histograms while programs write them.
+//! Histograms that programs fill, bpf/record.bpf.h: reads them meanwhile.
 
 use hostdiag_model::Histogram;
 use hostdiag_model::histogram::Bounds;
 
-use super::layout::{HEADER, Layout};
+use self::layout::{HEADER, Layout};
 use crate::sys::Counters;
 
-/// The map `records` of bpf/funclatency.bpf.c.
-pub(super) struct Records {
+pub mod layout;
+
+/// The map `records` of bpf/record.bpf.h.
+pub struct Records {
     words: Counters,
     layout: Layout,
 }
 
 impl Records {
-    pub(super) fn new(words: Counters, layout: Layout) -> Self {
+    /// Those in this map, which is laid out so.
+    pub fn new(words: Counters, layout: Layout) -> Self {
         Self { words, layout }
     }
 
-    pub(super) fn layout(&self) -> Layout {
+    /// Where they are.
+    pub fn layout(&self) -> Layout {
         self.layout
     }
 
@@ -29,7 +33,7 @@ impl Records {
     }
 
     /// All that was counted of a group so far.
-    pub(super) fn histogram(&self, group: u32) -> Option<Histogram> {
+    pub fn histogram(&self, group: u32) -> Option<Histogram> {
         let counts = (HEADER..self.layout.record_words()).map(|word| self.each(group, word).sum());
         let counts: Vec<u64> = counts.collect();
         Histogram::from_counts(self.layout.resolution, &counts, self.each(group, 0).sum())
@@ -37,7 +41,7 @@ impl Records {
 
     /// Sets the extremes of what was counted since the reading before, whose epoch
     /// was `closed`. Calls counted since it was closed have theirs in the next.
-    pub(super) fn set_extremes(&self, histogram: &mut Histogram, group: u32, closed: u64) {
+    pub fn set_extremes(&self, histogram: &mut Histogram, group: u32, closed: u64) {
         let mut seen = Vec::new();
         for epoch in [closed, closed + 1] {
             let first = 1 + 3 * (epoch & 1) as usize;

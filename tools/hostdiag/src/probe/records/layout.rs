@@ -5,19 +5,19 @@ use hostdiag_model::histogram::Resolution;
 use crate::fail::{Code, Failure};
 
 /// Words of a `struct record` before its counts: the sum, and two times an epoch
-/// with minimum and maximum (bpf/funclatency.bpf.c).
-pub(super) const HEADER: usize = 7;
+/// with minimum and maximum (bpf/record.bpf.h).
+pub const HEADER: usize = 7;
 
 /// Where the histograms are: a shard has all of them, and CPUs share as few
 /// shards as there is memory for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub struct Layout {
     /// A power of two.
-    pub(super) shards: u32,
+    pub shards: u32,
     /// Histograms a shard has.
-    pub(super) groups: u32,
+    pub groups: u32,
     /// How fine they are.
-    pub(super) resolution: Resolution,
+    pub resolution: Resolution,
 }
 
 impl Layout {
@@ -26,7 +26,7 @@ impl Layout {
     ///
     /// # Errors
     /// `too-many-functions` where even the coarsest histograms take more.
-    pub(super) fn of(groups: u32, cpus: u32, max_bytes: u64) -> Result<Self, Failure> {
+    pub fn of(groups: u32, cpus: u32, max_bytes: u64) -> Result<Self, Failure> {
         let most = cpus.max(1).next_power_of_two();
         let shards = (0..=most.ilog2()).map(|halvings| most >> halvings);
         let coarser = (0..Resolution::FINEST.sub_bits()).rev().filter_map(Resolution::new);
@@ -47,22 +47,22 @@ impl Layout {
     }
 
     /// Words of 64 bits of a histogram.
-    pub(super) fn record_words(self) -> usize {
+    pub fn record_words(self) -> usize {
         HEADER + self.resolution.slots() as usize
     }
 
     /// Bytes of a histogram.
-    pub(super) fn record_bytes(self) -> u32 {
+    pub fn record_bytes(self) -> u32 {
         u32::try_from(self.record_words() * size_of::<u64>()).unwrap_or(u32::MAX)
     }
 
     /// Words of all of them.
-    pub(super) fn words(self) -> usize {
+    pub fn words(self) -> usize {
         self.shards as usize * self.groups as usize * self.record_words()
     }
 
     /// Bytes of all of them.
-    pub(super) fn bytes(self) -> u64 {
+    pub fn bytes(self) -> u64 {
         self.words() as u64 * size_of::<u64>() as u64
     }
 }
