@@ -98,6 +98,50 @@ struct task_struct {
 	char comm[16];
 };
 
+// include/linux/timer.h (timer_types.h): a timer of the wheel.
+struct timer_list {
+	unsigned long expires; // jiffies
+	void *function;
+};
+
+// include/linux/hrtimer.h (hrtimer_defs.h). What is added to the monotonic clock
+// for that of the base.
+struct hrtimer_clock_base {
+	__s64 offset;
+};
+
+// include/linux/hrtimer.h (hrtimer_types.h). When it expires stands here in the
+// time of its base, also where that was given as a delay.
+struct hrtimer {
+	__s64 _softexpires;
+	void *function;
+	struct hrtimer_clock_base *base;
+	__u8 is_soft;
+};
+
+// The same file: what hrtimer_wakeup() is called with.
+struct hrtimer_sleeper {
+	struct hrtimer timer;
+	struct task_struct *task;
+};
+
+// kernel/time/timer.c (sleep_timeout.c): what process_timeout() is called with.
+struct process_timer {
+	struct timer_list timer;
+	struct task_struct *task;
+};
+
+// include/linux/workqueue.h.
+struct work_struct {
+	void *func;
+};
+
+// The same file: what delayed_work_timer_fn() is called with.
+struct delayed_work {
+	struct work_struct work;
+	struct timer_list timer;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {

@@ -7,7 +7,7 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
-use crate::format_trace::{Asked, Attach, Frame, Gone, Latency, Skipped, Stack, Stacks, Storage};
+use crate::format_trace::{Asked, Attach, Frame, Gone, Latency, Skipped, Stack, Stacks, Storage, TimerCount};
 use crate::root;
 
 #[derive(Deserialize)]
@@ -59,6 +59,7 @@ pub(crate) enum Line {
         counts: Option<Vec<(u32, u64)>>,
         stacks: Option<Stacks>,
         latency: Option<Vec<Latency>>,
+        timers: Option<Vec<TimerCount>>,
     },
     Accounting {
         ended: String,
@@ -72,6 +73,8 @@ pub(crate) enum Line {
         gone: Option<Vec<Gone>>,
         stack_lost: Option<u64>,
         stack_cut: Option<u64>,
+        timer_untracked: Option<u64>,
+        timer_pending: Option<u64>,
     },
     Overhead {
         run_time_ns: u64,

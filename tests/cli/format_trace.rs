@@ -14,6 +14,7 @@ pub(crate) struct Asked {
     stacks: Option<AskedStacks>,
     top: Option<u32>,
     timing: Option<Timing>,
+    timers: Option<AskedTimers>,
     utc_offset_s: Option<i32>,
     filter: Option<Filter>,
 }
@@ -27,6 +28,14 @@ struct AskedStacks {
     delimiter: Option<bool>,
     folded: Option<bool>,
     bcc: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedTimers {
+    by: Option<String>,
+    expiry: Option<bool>,
+    histograms: Option<bool>,
 }
 
 /// A place in a stack has a name, or why there is none.
@@ -164,4 +173,33 @@ struct Histogram {
     min: Option<u64>,
     max: Option<u64>,
     slots: Vec<(u64, u64)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TimerCount {
+    timer: Option<Timer>,
+    started: u64,
+    removed: u64,
+    expired: u64,
+    rearmed: u64,
+    delay: Histogram,
+    late: Option<Histogram>,
+    run: Option<Histogram>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Timer {
+    kind: String,
+    function: Function,
+    owner: Option<Owner>,
+    group: Option<Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Owner {
+    Work(Function),
+    Process(String),
 }

@@ -16,6 +16,7 @@ mod netem;
 mod netns;
 mod stack;
 mod stacks;
+pub(crate) mod timers;
 mod trace;
 mod traffic;
 

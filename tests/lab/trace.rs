@@ -143,7 +143,7 @@ impl Traced {
         windows
             .flat_map(|window| match &window.payload {
                 Payload::Latency(list) => list.clone(),
-                Payload::Counts(_) | Payload::Stacks(_) => panic!("no durations"),
+                other => panic!("no durations: {other:?}"),
             })
             .collect()
     }

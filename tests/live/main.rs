@@ -12,6 +12,7 @@ mod lab;
 mod limits;
 mod offload;
 mod symbol;
+mod timer_names;
 mod tracepoints;
 mod user;
 mod vlan_features;

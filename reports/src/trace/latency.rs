@@ -37,6 +37,8 @@ pub enum Key<'a> {
     Comm(&'a str),
     /// A process.
     Pid(u32),
+    /// Such a duration of something of this name.
+    Of(&'a str, &'a str),
     /// All that had no histogram of their own.
     Other,
 }
@@ -111,6 +113,7 @@ fn own_key(key: &Key<'_>) -> String {
         Key::Cpu(cpu) => format!("cpu {cpu}"),
         Key::Comm(comm) => format!("comm {}", one_line(comm)),
         Key::Pid(pid) => format!("pid {pid}"),
+        Key::Of(what, name) => format!("{what} of {}", one_line(name)),
         Key::Other => "all others together".into(),
     }
 }
@@ -157,6 +160,7 @@ fn bcc_keys(keys: &[Key<'_>]) -> String {
         Key::Cpu(cpu) => format!("CPU = {cpu}"),
         Key::Comm(comm) => format!("Comm = {}", one_line(comm)),
         Key::Pid(pid) => format!("PID = {pid}"),
+        Key::Of(what, name) => format!("{what} = {}", one_line(name)),
         Key::Other => "(other)".into(),
     };
     match keys {

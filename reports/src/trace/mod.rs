@@ -14,6 +14,7 @@ pub mod stacks;
 pub mod words;
 
 mod counts;
+mod timers;
 
 /// Whose layout it is to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,10 +60,13 @@ pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
     let asked = &trace.head.asked;
     let time = TimeOfDay::new(started_ms + window.end_ms, asked.utc_offset_s);
     let time = Some(time).filter(|_| asked.timestamp);
+    let above = time.map_or("\n".into(), |time| format!("\n{time:8}\n"));
     match &window.payload {
         Payload::Counts(counts) => {
-            let time = time.map_or(String::new(), |time| format!("{time:8}\n"));
-            format!("\n{time}{}", counts::table(&trace.head, counts, window.length_ms()))
+            format!("{above}{}", counts::table(&trace.head, counts, window.length_ms()))
+        }
+        Payload::Timers(list) => {
+            format!("{above}{}", timers::block(&trace.head, list, window.length_ms()))
         }
         Payload::Latency(list) => latency::block(&trace.head, list, time),
         Payload::Stacks(counts) => {

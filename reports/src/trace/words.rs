@@ -21,14 +21,11 @@ pub fn tracing(head: &Head) -> String {
         })
         .collect();
     let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| format!("\"{pattern}\"")).collect();
-    let events = head.attach.iter().all(|attach| attach.mechanism == Mechanism::Tracepoint);
+    let of_events = [Mechanism::Tracepoint, Mechanism::RawTracepoint];
+    let events = head.attach.iter().all(|attach| of_events.contains(&attach.mechanism));
     let what = count(head.functions().count(), if events { "tracepoint" } else { "function" });
-    format!(
-        "Tracing {what} for {} ({}{})... Hit Ctrl-C to end.",
-        patterns.join(", "),
-        ways.join("; "),
-        not_traced(&head.skipped)
-    )
+    let wanted = if patterns.is_empty() { String::new() } else { format!(" for {}", patterns.join(", ")) };
+    format!("Tracing {what}{wanted} ({}{})... Hit Ctrl-C to end.", ways.join("; "), not_traced(&head.skipped))
 }
 
 /// What matched and is not traced: `--list` knows nothing of what the kernel
@@ -54,12 +51,22 @@ pub fn live(trace: &Trace, last: &Window, lost: u64, overhead: Option<Overhead>)
     let all = trace.windows.iter().fold(0_u64, |sum, window| sum.saturating_add(window.payload.events()));
     let rate = last.payload.events().saturating_mul(1000) / last.length_ms().max(1);
     let cost = overhead.map_or(String::new(), |overhead| format!("   cost >= {} of CPU", share(&overhead)));
-    format!("  {} s   {}   {rate}/s   lost {lost}{cost}", last.end_ms / 1000, count(all as usize, "call"))
+    let all = count(all as usize, one(&trace.head));
+    format!("  {} s   {all}   {rate}/s   lost {lost}{cost}", last.end_ms / 1000)
+}
+
+/// What is counted.
+fn one(head: &Head) -> &'static str {
+    if head.asked.timers.is_some() { "timer" } else { "call" }
 }
 
 /// What to do next: look where the calls come from, keep the recording unless it
 /// is. Nothing beside the layout of another tool.
 pub fn next(head: &Head, kept: bool) -> Option<String> {
+    if head.asked.timers.is_some() {
+        let keep = if kept { "" } else { "     Keep   --output timers.hd" };
+        return Some(format!("Next   hostdiag stackcount -K t:timer:timer_start{keep}"));
+    }
     let timing = head.asked.timing.filter(|timing| !timing.compat_bcc)?;
     let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| shell(pattern)).collect();
     let name = head.functions().next().map_or("trace", |function| &function.name);
@@ -111,13 +118,16 @@ pub fn notes(trace: &Trace) -> Vec<String> {
         }
     };
     let gone = accounting.gone.iter().map(|gone| went_away(&trace.head, gone));
-    let losses = accounting.losses().map(|(name, number)| lost(name, number));
+    let losses = accounting.losses().map(|(name, number)| lost(one(&trace.head), name, number));
+    let pending = accounting.timer_pending.filter(|number| *number > 0);
+    let pending = pending.map(|number| format!("{} still armed", count(number as usize, "timer")));
     let in_flight = in_flight(&trace.head, accounting);
     let deep = accounting.stack_cut.filter(|number| *number > 0);
     let deep = deep
         .map(|number| format!("{} had a stack deeper than what is walked", count(number as usize, "call")));
     let others = without_group(trace);
-    let notes = ended.into_iter().chain(gone).chain(others).chain(losses).chain(in_flight).chain(deep);
+    let notes =
+        ended.into_iter().chain(gone).chain(others).chain(losses).chain(in_flight).chain(pending).chain(deep);
     notes.chain(uncounted(&trace.head, accounting)).chain(unbalanced(accounting)).collect()
 }
 
@@ -141,7 +151,7 @@ fn went_away(head: &Head, gone: &Gone) -> String {
 fn without_group(trace: &Trace) -> Option<String> {
     let latencies = trace.windows.iter().filter_map(|window| match &window.payload {
         Payload::Latency(list) => Some(list),
-        Payload::Counts(_) | Payload::Stacks(_) => None,
+        Payload::Counts(_) | Payload::Stacks(_) | Payload::Timers(_) => None,
     });
     let others = latencies.flatten().filter(|latency| latency.group == Some(Group::Other));
     let calls = others.fold(0_u64, |sum, latency| sum.saturating_add(latency.histogram.count()));
@@ -169,16 +179,17 @@ fn unbalanced(accounting: &Accounting) -> Option<String> {
     ))
 }
 
-fn lost(name: &str, number: u64) -> String {
+fn lost(one: &str, name: &str, number: u64) -> String {
     let what = match name {
         "start_lost" => "not timed: the table of starts was full",
         "return_missed" => "not timed: the return was not seen",
         "recursion_missed" => "not counted: a BPF program was at work, or preempted, on that CPU",
         "link_missed" => "not counted: the probe was busy",
         "stack_lost" => "without a stack: there was no room to keep it (--max-stacks)",
+        "timer_untracked" => "whose fate is not known: there was no room to follow them (--max-timers)",
         other => other,
     };
-    format!("lost: {} {what}", count(number as usize, "call"))
+    format!("lost: {} {what}", count(number as usize, one))
 }
 
 /// What this kernel does not count, where it can happen.
@@ -206,7 +217,7 @@ fn share(overhead: &Overhead) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostdiag_model::trace::{Asked, Attach, Function, Timing};
+    use hostdiag_model::trace::{Asked, AskedTimers, Attach, Function, Timing};
 
     use super::*;
 
@@ -304,6 +315,24 @@ mod tests {
         assert_eq!(next(&head, false).as_deref(), Some(line));
         head.asked.timing = Some(Timing { each_function: true, ..Timing::default() });
         assert_eq!(next(&head, true).as_deref(), Some("Next   hostdiag stackcount 'vfs_*'"));
+    }
+
+    #[test]
+    fn timers_have_words_of_their_own() {
+        let mut head = head(Mechanism::RawTracepoint, Reason::OnlyWay);
+        head.asked = Asked { timers: Some(AskedTimers::default()), ..Asked::default() };
+        assert_eq!(tracing(&head), "Tracing 1 tracepoint (raw-tracepoint)... Hit Ctrl-C to end.");
+        let next = "Next   hostdiag stackcount -K t:timer:timer_start     Keep   --output timers.hd";
+        assert_eq!(super::next(&head, false).as_deref(), Some(next));
+        let accounting = Accounting {
+            recursion_missed: Some(0),
+            timer_untracked: Some(1),
+            timer_pending: Some(2),
+            ..Accounting::default()
+        };
+        let trace = Trace { head, accounting: Some(accounting), ..Trace::default() };
+        let lost = "lost: 1 timer whose fate is not known: there was no room to follow them (--max-timers)";
+        assert_eq!(notes(&trace), [lost, "2 timers still armed"]);
     }
 
     #[test]

@@ -29,6 +29,8 @@ mod stack;
 mod stackcount;
 #[path = "../../live/symbol.rs"]
 mod symbol;
+#[path = "../../live/timer_names.rs"]
+mod timer_names;
 #[path = "../../live/tracepoints.rs"]
 mod tracepoints;
 #[path = "../../live/user.rs"]

@@ -30,6 +30,7 @@ pub mod skeleton;
 pub mod stack;
 pub mod stackcount;
 pub mod targets;
+pub mod timer_names;
 pub mod types;
 pub mod user;
 pub mod vlan_features;

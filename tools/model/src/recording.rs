@@ -26,6 +26,8 @@
 //! {"type":"window","start_ms":0,"end_ms":1000,"counts":[[0,855]]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"latency":[{"function":0,"group":{"pid":7},
 //!  "histogram":{"sub_bits":4,"count":3,"sum":130,"min":10,"max":64,"slots":[[10,1],[56,1],[64,1]]}}]}
+//! {"type":"window","start_ms":0,"end_ms":1000,"timers":[{"timer":{"kind":"timer",
+//!  "function":{"name":"tcp_write_timer"}},"started":9,"removed":9,"expired":1,"rearmed":8,"delay":{…}}]}
 //! {"type":"stacks","frames":[…],"stacks":[…]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"stacks":{"counts":[…]}}
 //! {"type":"accounting","ended":"signal","entries":855,"recursion_missed":0}

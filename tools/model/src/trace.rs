@@ -11,10 +11,12 @@ use crate::stacks::StackTable;
 
 mod attach;
 pub mod latency;
+pub mod timers;
 mod window;
 
 pub use attach::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
 pub use latency::{By, Group, Latency, Storage, Timing};
+pub use timers::{AskedTimers, Owner, Timer, TimerCount, TimerKind};
 pub use window::{MAX_WINDOWS, Payload, Window, Windows};
 
 /// Everything of one run of a tracing tool.
@@ -59,7 +61,7 @@ impl Head {
 /// What was typed, as far as a renderer needs it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// Patterns as typed.
+    /// Patterns as typed; none where a tool takes none.
     pub patterns: Vec<String>,
     /// Milliseconds between two blocks of the result; absent: one block at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +81,9 @@ pub struct Asked {
     /// What is to be shown of durations; only `funclatency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<Timing>,
+    /// What is to be shown of timers; only `timer-names`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<AskedTimers>,
     /// The host's time zone when the run began, seconds east of UTC.
     #[serde(default, skip_serializing_if = "is_default")]
     pub utc_offset_s: i32,
@@ -169,6 +174,12 @@ pub struct Accounting {
     /// Calls with a stack that is deeper than what is walked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_cut: Option<u64>,
+    /// Timers whose fate is not known: the table of those that are armed was full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer_untracked: Option<u64>,
+    /// Timers that were still armed at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer_pending: Option<u64>,
 }
 
 impl Accounting {
@@ -181,6 +192,7 @@ impl Accounting {
             ("recursion_missed", self.recursion_missed),
             ("link_missed", self.link_missed),
             ("stack_lost", self.stack_lost),
+            ("timer_untracked", self.timer_untracked),
         ]
         .into_iter()
         .filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))

@@ -12,4 +12,5 @@ pub mod offload;
 pub mod report;
 pub mod stackcount;
 pub mod symptoms;
+pub mod timer_names;
 pub mod trace;

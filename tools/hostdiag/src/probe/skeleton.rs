@@ -30,16 +30,26 @@ pub(crate) use skeleton;
 macro_rules! set_up {
     ($open:expr, $targets:expr, $filter:expr) => {{
         let reentrant = $targets.reentrant;
-        $open.maps.pids.set_max_entries($crate::probe::filter::room(&$filter.pids))?;
-        $open.maps.tids.set_max_entries($crate::probe::filter::room(&$filter.tids))?;
+        $crate::probe::skeleton::set_up_filter!($open, $filter);
         $open.maps.busy.set_max_entries($crate::probe::skeleton::busy_room(reentrant))?;
         if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
-            $crate::probe::filter::constants!(rodata, $filter);
             rodata.reentrant = reentrant.into();
         }
     }};
 }
 pub(crate) use set_up;
+
+/// Sets up bpf/filter.bpf.h alone.
+macro_rules! set_up_filter {
+    ($open:expr, $filter:expr) => {{
+        $open.maps.pids.set_max_entries($crate::probe::filter::room(&$filter.pids))?;
+        $open.maps.tids.set_max_entries($crate::probe::filter::room(&$filter.tids))?;
+        if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
+            $crate::probe::filter::constants!(rodata, $filter);
+        }
+    }};
+}
+pub(crate) use set_up_filter;
 
 /// Fills the maps of bpf/filter.bpf.h of a skeleton that is loaded.
 macro_rules! fill {

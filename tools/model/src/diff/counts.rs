@@ -1,4 +1,4 @@
-//! Calls by function: ratios of rates.
+//! Calls by function, starts by timer: ratios of rates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::judge::{self, ASSUMED_DISPERSION, Change, Finding, RUN_DEVIATION};
 use super::stats::{self, Estimate, Variance};
 use super::{Changes, Doubt, How, Refusal, Which, names};
+use crate::trace::timers::{Owner, Timer};
 use crate::trace::{Function, Payload, Trace};
 
 /// Smaller changes of a rate do not matter.
@@ -78,6 +79,25 @@ pub(super) fn key(function: &Function) -> Key {
     (name, function.module.clone())
 }
 
+/// What a timer calls, and for whom; by whom it was started is another's on each host.
+fn timer_key(timer: &Timer) -> Key {
+    let (name, module) = key(&timer.function);
+    let owner = match &timer.owner {
+        Some(Owner::Work(function)) => key(function).0,
+        Some(Owner::Process(name)) => name.clone(),
+        None => return (name, module),
+    };
+    (format!("{name} {owner}"), module)
+}
+
+fn timers(trace: &Trace) -> impl Iterator<Item = &Timer> {
+    let lists = trace.windows.iter().map(|window| match &window.payload {
+        Payload::Timers(list) => list.as_slice(),
+        _ => &[],
+    });
+    lists.flatten().filter_map(|count| count.timer.as_ref())
+}
+
 /// Functions that both sides traced, as they are spelt on each; and those of one
 /// side alone.
 pub(super) fn common(sides: [&[&Trace]; 2]) -> (BTreeMap<Key, [BTreeSet<String>; 2]>, Vec<Doubt>) {
@@ -86,6 +106,11 @@ pub(super) fn common(sides: [&[&Trace]; 2]) -> (BTreeMap<Key, [BTreeSet<String>;
         for function in traces.iter().flat_map(|trace| trace.head.functions()) {
             all.entry(key(function)).or_default()[side].insert(function.name.clone());
         }
+    }
+    // All timers are looked at: where there is none, nobody has started it.
+    for timer in sides.into_iter().flatten().flat_map(|trace| timers(trace)) {
+        let (name, module) = timer_key(timer);
+        all.insert((name.clone(), module), [BTreeSet::from([name.clone()]), BTreeSet::from([name])]);
     }
     let alone = |which, other: usize| {
         let names: Vec<String> =
@@ -139,12 +164,21 @@ impl Recorded {
         let keys: Vec<Key> = trace.head.functions().map(key).collect();
         let mut counts: BTreeMap<Key, BTreeMap<usize, u64>> = BTreeMap::new();
         for (at, window) in trace.windows.iter().enumerate() {
-            let Payload::Counts(list) = &window.payload else { continue };
-            for (key, count) in
-                list.iter().filter_map(|(index, count)| Some((keys.get(*index as usize)?, count)))
-            {
-                let sum = counts.entry(key.clone()).or_default().entry(at).or_default();
-                *sum = sum.saturating_add(*count);
+            let mut add = |key: Key, count: u64| {
+                let sum = counts.entry(key).or_default().entry(at).or_default();
+                *sum = sum.saturating_add(count);
+            };
+            match &window.payload {
+                Payload::Counts(list) => {
+                    let found =
+                        list.iter().filter_map(|(index, count)| Some((keys.get(*index as usize)?, count)));
+                    found.for_each(|(key, count)| add(key.clone(), *count));
+                }
+                Payload::Timers(list) => {
+                    let named = list.iter().filter_map(|count| Some((count.timer.as_ref()?, count.started)));
+                    named.for_each(|(timer, started)| add(timer_key(timer), started));
+                }
+                _ => {}
             }
         }
         let seconds = trace.windows.iter().map(|window| window.length_ms() as f64 / 1000.0).collect();

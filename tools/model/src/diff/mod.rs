@@ -104,7 +104,7 @@ pub enum Which {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Changes {
-    /// `funccount`: calls by function.
+    /// `funccount`, `timer-names`: calls by function, starts by timer.
     Counts(counts::Counts),
     /// `funclatency`: how long calls took.
     Latency(latency::Latencies),
@@ -163,7 +163,7 @@ pub fn compare(a: Vec<Source<'_>>, b: Vec<Source<'_>>, how: How) -> Result<Compa
     }
     let sides = [sources::traces(&a), sources::traces(&b)];
     let (changes, alone) = match kind {
-        Kind::Counts => counts::compare([&sides[0], &sides[1]], how)?,
+        Kind::Counts | Kind::Timers => counts::compare([&sides[0], &sides[1]], how)?,
         Kind::Latency => latency::compare([&sides[0], &sides[1]])?,
         Kind::Offload | Kind::Stacks => match (a.as_slice(), b.as_slice()) {
             ([a], [b]) => (Changes::Offload(offload::compare(a.offload()?, b.offload()?)), Vec::new()),

@@ -29,6 +29,8 @@ pub enum What<'a> {
 pub enum Kind {
     /// Calls by function.
     Counts,
+    /// Starts of timers by what they call, and for whom.
+    Timers,
     /// Calls or samples by stack.
     Stacks,
     /// How long calls took.
@@ -42,6 +44,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counts => "counts of functions",
+            Self::Timers => "starts of timers",
             Self::Stacks => "stacks",
             Self::Latency => "latencies",
             Self::Offload => "features of network devices",
@@ -98,6 +101,7 @@ impl Source<'_> {
                 Payload::Counts(_) => Some(Kind::Counts),
                 Payload::Stacks(_) => Some(Kind::Stacks),
                 Payload::Latency(_) => Some(Kind::Latency),
+                Payload::Timers(_) => Some(Kind::Timers),
             },
             Data::Fix(_) | Data::Undo(_) | Data::History(_) => None,
         }

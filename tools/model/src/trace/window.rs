@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::latency::{self, Latency};
+use super::timers::{self, TimerCount};
 use crate::stacks::{StackCounts, StackTable};
 
 /// Most windows of a recording. With one more, neighbours merge and each is twice
@@ -36,6 +37,9 @@ pub enum Payload {
     Stacks(StackCounts),
     /// Durations by what they are of, sorted by that; without those that had none.
     Latency(Vec<Latency>),
+    /// Timers by what they call, sorted by that; without those that nothing was
+    /// counted of.
+    Timers(Vec<TimerCount>),
 }
 
 impl Payload {
@@ -47,13 +51,14 @@ impl Payload {
             Self::Latency(list) => {
                 list.iter().fold(0, |sum, latency| sum.saturating_add(latency.histogram.count()))
             }
+            Self::Timers(list) => list.iter().fold(0, |sum, count| sum.saturating_add(count.started)),
         }
     }
 
     /// How many counts of stacks it has.
     fn stack_counts(&self) -> usize {
         match self {
-            Self::Counts(_) | Self::Latency(_) => 0,
+            Self::Counts(_) | Self::Latency(_) | Self::Timers(_) => 0,
             Self::Stacks(counts) => counts.iter().count(),
         }
     }
@@ -73,6 +78,9 @@ impl Payload {
             (Self::Latency(mine), Self::Latency(theirs)) => {
                 *mine = latency::merged(std::mem::take(mine).into_iter().chain(theirs));
             }
+            (Self::Timers(mine), Self::Timers(theirs)) => {
+                *mine = timers::merged(std::mem::take(mine).into_iter().chain(theirs));
+            }
             _ => {}
         }
     }
@@ -86,6 +94,7 @@ impl Payload {
                     && counts.iter().all(|(function, _)| attached(*function))
             }
             Self::Latency(list) => return latency::check(list, functions),
+            Self::Timers(list) => return timers::check(list),
             Self::Stacks(counts) => {
                 counts.check(stacks)?;
                 counts.iter().all(|(key, _)| key.function.is_none_or(attached))
