@@ -5,13 +5,15 @@
 
 # beside_peers SCRIPT WORDS...: with the peers installed and the kernel's tracing
 # files in place, both of them also where the host has not mounted them. SCRIPT
-# runs with hostdiag and the calls of tests/lab/calls.c as its last words.
+# runs with hostdiag and the calls of tests/lab/calls.c as its last words; beside
+# these lie the timers of tests/lab/timers.c.
 beside_peers() {
     local temp status=0
     need bpftrace:bpftrace funclatency-bpfcc:bpfcc-tools /usr/sbin/opensnoop:libbpf-tools \
         perf:linux-perf gcc:gcc unshare:util-linux
     temp=$(mktemp -d)
     gcc -O2 -Wall -static "$root/tests/lab/calls.c" -o "$temp/calls"
+    gcc -O2 -Wall -static "$root/tests/lab/timers.c" -o "$temp/timers"
     # shellcheck disable=SC2016 # the inner shell's
     unshare --mount bash -ec '
         [[ -e /sys/kernel/tracing/events ]] || mount -t tracefs tracefs /sys/kernel/tracing
