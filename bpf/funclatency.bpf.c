@@ -7,6 +7,7 @@
 #include "alone.bpf.h"
 #include "compat.bpf.h"
 #include "filter.bpf.h"
+#include "frame.bpf.h"
 #include "record.bpf.h"
 #include "slot.bpf.h"
 
@@ -28,18 +29,6 @@ const volatile __u64 most_kept = 1;
 __u32 ready = 0;
 // Places of the table of starts that are in use or kept.
 __u64 places = 0;
-
-// A call that has begun. Its frame is an address that no other call under way
-// has, so nested calls, and those that call themselves, are told apart at any
-// depth; and where a frame is found taken, the call that had it is over, and its
-// return was not seen.
-struct call {
-	__u64 frame;
-	// Addresses of user space, unlike those of the kernel, are of a thread alone.
-	__u32 thread;
-	// Functions that end in a jump to another share a frame with it.
-	__u32 slot;
-};
 
 // When calls began, in ns since boot. A thread mostly calls a function at the same
 // depth of its stack again, so the place of a call that is over is kept, with 0:
@@ -107,15 +96,6 @@ static __always_inline void timed(__u64 slot, __u64 time)
 	record_value(cpu, group_of(slot, cpu), time);
 }
 
-static __always_inline struct call call_of(__u64 frame, __u64 slot)
-{
-	struct call call = { .frame = frame, .slot = slot };
-
-	if (!(frame >> 63))
-		call.thread = bpf_get_current_pid_tgid();
-	return call;
-}
-
 static __always_inline int entered(__u64 frame, __u64 slot)
 {
 	struct call call = call_of(frame, slot);
@@ -162,25 +142,13 @@ static __always_inline int returned(__u64 frame, __u64 slot)
 	return 0;
 }
 
-// The context of fentry and fexit is the place of the arguments in the
-// trampoline's frame, the same for both. The verifier of 5.10 takes no pointer as
-// part of a key, but a distance of two is a number; it is marked as one of the
-// kernel's. No helper is called, which lockdown might forbid.
-static __always_inline __u64 frame_of_trampoline(void *ctx)
-{
-	__u64 frame;
-
-	asm volatile("%0 = %1; %0 -= %2" : "=&r"(frame) : "r"(ctx), "r"(&ready));
-	return frame | 1ULL << 63;
-}
-
 // Those of one function are loaded anew for each, as programs of the type that
 // their place takes.
 SEC("kprobe")
 int enter_traced(void *ctx)
 {
 	if (begin()) {
-		entered(frame_of_trampoline(ctx), slot_of_copy());
+		entered(frame_of_trampoline(ctx, &ready), slot_of_copy());
 		end();
 	}
 	return 0;
@@ -190,7 +158,7 @@ SEC("kprobe")
 int exit_traced(void *ctx)
 {
 	if (begin()) {
-		returned(frame_of_trampoline(ctx), slot_of_copy());
+		returned(frame_of_trampoline(ctx, &ready), slot_of_copy());
 		end();
 	}
 	return 0;

@@ -15,6 +15,7 @@ use libbpf_rs::query::{LinkInfo, LinkTypeInfo, PerfEventType};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::kprobe_event::KprobeEvent;
+use super::plan;
 use crate::sys;
 
 mod many;
@@ -74,13 +75,25 @@ pub struct Programs<'a> {
     pub by_address: Option<(BorrowedFd<'a>, MapHandle)>,
 }
 
-/// A program at the entry, and one at the return of a tool that looks at both.
+/// A program at the entry and one at the return, as far as a tool looks at them.
 #[derive(Clone, Copy, Debug)]
 pub struct Sides<T> {
     /// At the entry.
-    pub entry: T,
+    pub entry: Option<T>,
     /// At the return.
     pub exit: Option<T>,
+}
+
+impl<T> Sides<T> {
+    /// Those of both that are needed.
+    pub fn of(sides: plan::Sides, entry: T, exit: T) -> Self {
+        let (entry, exit) = match sides {
+            plan::Sides::Entry => (Some(entry), None),
+            plan::Sides::Return => (None, Some(exit)),
+            plan::Sides::Both => (Some(entry), Some(exit)),
+        };
+        Self { entry, exit }
+    }
 }
 
 impl<'a> Programs<'a> {
@@ -90,8 +103,9 @@ impl<'a> Programs<'a> {
         many: Option<BorrowedFd<'a>>,
         user_many: Option<BorrowedFd<'a>>,
     ) -> Self {
-        let one = Sides { entry: one, exit: None };
-        let [many, user_many] = [many, user_many].map(|many| many.map(|entry| Sides { entry, exit: None }));
+        let one = Sides { entry: Some(one), exit: None };
+        let [many, user_many] =
+            [many, user_many].map(|many| many.map(|entry| Sides { entry: Some(entry), exit: None }));
         Self { traced: one, probed: one, many, user_many, session: None, by_address: None }
     }
 }

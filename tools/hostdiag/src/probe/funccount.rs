@@ -82,7 +82,7 @@ impl<'a> Counting<'a> {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let traced = Sides { entry: skel.progs.traced.insns(), exit: None };
+        let traced = Sides { entry: Some(skel.progs.traced.insns()), exit: None };
         let programs =
             Programs { traced, by_address, ..Programs::entries(skel.progs.probed.insns(), many, user_many) };
         let done = targets.attach(&programs)?;

@@ -174,11 +174,13 @@ fn programs<'a>(skel: &'a FunclatencySkel<'_>, targets: &Targets) -> Programs<'a
     let progs = &skel.progs;
     let many = targets.want(Mechanism::KprobeMulti);
     let user_many = targets.want(Mechanism::UprobeMulti);
-    let user = || Sides { entry: progs.enter_user_many.as_fd(), exit: Some(progs.exit_user_many.as_fd()) };
+    let user =
+        || Sides { entry: Some(progs.enter_user_many.as_fd()), exit: Some(progs.exit_user_many.as_fd()) };
     Programs {
-        traced: Sides { entry: progs.enter_traced.insns(), exit: Some(progs.exit_traced.insns()) },
-        probed: Sides { entry: progs.enter_probed.insns(), exit: Some(progs.exit_probed.insns()) },
-        many: many.then(|| Sides { entry: progs.enter_many.as_fd(), exit: Some(progs.exit_many.as_fd()) }),
+        traced: Sides { entry: Some(progs.enter_traced.insns()), exit: Some(progs.exit_traced.insns()) },
+        probed: Sides { entry: Some(progs.enter_probed.insns()), exit: Some(progs.exit_probed.insns()) },
+        many: many
+            .then(|| Sides { entry: Some(progs.enter_many.as_fd()), exit: Some(progs.exit_many.as_fd()) }),
         user_many: user_many.then(user),
         session: targets.want(Mechanism::KprobeSession).then(|| progs.session.as_fd()),
         by_address: None,

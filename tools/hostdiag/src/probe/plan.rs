@@ -50,6 +50,8 @@ pub enum Sides {
     /// Its entry.
     #[default]
     Entry,
+    /// Its return.
+    Return,
     /// Its entry and its return.
     Both,
 }
@@ -58,7 +60,7 @@ pub enum Sides {
 pub fn few_without_multi(sides: Sides) -> usize {
     match sides {
         Sides::Entry => FEW_WITHOUT_MULTI,
-        Sides::Both => FEW_PAIRS_WITHOUT_MULTI,
+        Sides::Return | Sides::Both => FEW_PAIRS_WITHOUT_MULTI,
     }
 }
 

@@ -212,7 +212,7 @@ impl Targets {
 
     fn add_events(&mut self, patterns: &[Pattern], skip: &[Names], sides: Sides) -> Result<()> {
         let event = |pattern: &&Pattern| matches!(pattern.place, pattern::Place::Tracepoint { .. });
-        if let (Sides::Both, Some(pattern)) = (sides, patterns.iter().find(event)) {
+        if let Some(pattern) = patterns.iter().find(event).filter(|_| sides != Sides::Entry) {
             return Err(no_function(&pattern.text).into());
         }
         let first = self.targets.len();
@@ -408,7 +408,7 @@ fn words(error: &io::Error) -> String {
 }
 
 fn no_function(pattern: &str) -> Failure {
-    Failure::new(Code::BadPattern, format!("{pattern}: a tracepoint has no duration"))
+    Failure::new(Code::BadPattern, format!("{pattern}: a tracepoint does not return, and has no duration"))
         .hint("hostdiag funccount counts tracepoints; durations are of functions")
 }
 

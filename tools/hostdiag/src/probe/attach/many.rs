@@ -25,8 +25,8 @@ pub(super) fn functions(
         (Mechanism::KprobeMulti, Some(many), _) => {
             // Exits come before entries: no call begins whose end nobody sees.
             let exit = many.exit.map(|exit| attach_list(exit, Many::Return, targets)).transpose()?;
-            let entry = attach_list(many.entry, Many::Entry, targets)?;
-            Ok([exit, Some(entry)].into_iter().flatten().collect::<Vec<_>>())
+            let entry = many.entry.map(|entry| attach_list(entry, Many::Entry, targets)).transpose()?;
+            Ok([exit, entry].into_iter().flatten().collect::<Vec<_>>())
         }
         (Mechanism::KprobeSession, _, Some(session)) => {
             Ok(vec![attach_list(session, Many::Session, targets)?])
@@ -45,8 +45,8 @@ pub(super) fn user(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<
     let Sides { entry, exit } = programs.user_many.ok_or(io::ErrorKind::Unsupported)?;
     let attach = |targets: &[Target]| {
         let exit = exit.map(|exit| attach_offsets(exit, Many::Return, targets)).transpose()?;
-        let entry = attach_offsets(entry, Many::Entry, targets)?;
-        Ok([exit, Some(entry)].into_iter().flatten().collect::<Vec<_>>())
+        let entry = entry.map(|entry| attach_offsets(entry, Many::Entry, targets)).transpose()?;
+        Ok([exit, entry].into_iter().flatten().collect::<Vec<_>>())
     };
     let (mut attached, mut refused) = (Attached::default(), Vec::new());
     for of_a_file in targets.chunk_by(|one, next| file(one) == file(next)) {

@@ -49,7 +49,7 @@ fn pmu(name: &str) -> io::Result<u32> {
 /// A program for each side. The exit first: no call begins whose end nobody sees.
 fn both(sides: Sides<&[bpf_insn]>, pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
     let mut attached = Attached::default();
-    for (program, at_return) in [(sides.exit, true), (Some(sides.entry), false)] {
+    for (program, at_return) in [(sides.exit, true), (sides.entry, false)] {
         let Some(program) = program else { continue };
         let program = copy_for(target.slot, program)?;
         attached.extend(one(&program, (mechanism, pmu), target, at_return)?);
