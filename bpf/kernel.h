@@ -27,12 +27,14 @@ enum {
 	BPF_MAP_TYPE_CGROUP_ARRAY = 8,
 	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_RINGBUF = 27, // Linux 5.8
+	BPF_F_RDONLY_PROG = 1 << 7,
 	BPF_F_MMAPABLE = 1 << 10,
 };
 
 // The same file: flags of bpf_map_update_elem and bpf_get_stack.
 enum {
 	BPF_NOEXIST = 1,
+	BPF_EXIST = 2,
 	BPF_F_USER_STACK = 1 << 8,
 };
 

@@ -51,7 +51,9 @@ pub fn svg(recording: &Recording, trace: &Trace) -> Option<String> {
     let charts: Vec<Chart> = match trace.windows.iter().next()?.payload {
         Payload::Counts(_) => vec![rates::chart(trace)],
         Payload::Latency(_) => latency::charts(trace),
-        Payload::Stacks(_) | Payload::Timers(_) => return None,
+        Payload::Stacks(_) | Payload::Timers(_) | Payload::Values(_) | Payload::Distribution(_) => {
+            return None;
+        }
     };
     let title = format!("{} of {}", recording.command, recording.host.name);
     document(&title, &charts)

@@ -7,7 +7,9 @@ use std::fs;
 use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
-use crate::format_trace::{Asked, Attach, Frame, Gone, Latency, Skipped, Stack, Stacks, Storage, TimerCount};
+use crate::format_trace::{
+    Asked, Attach, Frame, Gone, Latency, Skipped, Stack, Stacks, Storage, TimerCount, ValueCount,
+};
 use crate::root;
 
 #[derive(Deserialize)]
@@ -60,6 +62,8 @@ pub(crate) enum Line {
         stacks: Option<Stacks>,
         latency: Option<Vec<Latency>>,
         timers: Option<Vec<TimerCount>>,
+        values: Option<Vec<ValueCount>>,
+        distribution: Option<Vec<Latency>>,
     },
     Accounting {
         ended: String,
@@ -75,6 +79,11 @@ pub(crate) enum Line {
         stack_cut: Option<u64>,
         timer_untracked: Option<u64>,
         timer_pending: Option<u64>,
+        values_lost: Option<u64>,
+        unmatched: Option<u64>,
+        undecided: Option<u64>,
+        unreadable: Option<u64>,
+        below_zero: Option<u64>,
     },
     Overhead {
         run_time_ns: u64,

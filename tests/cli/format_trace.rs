@@ -15,6 +15,7 @@ pub(crate) struct Asked {
     top: Option<u32>,
     timing: Option<Timing>,
     timers: Option<AskedTimers>,
+    arguments: Option<Arguments>,
     utc_offset_s: Option<i32>,
     filter: Option<Filter>,
 }
@@ -36,6 +37,53 @@ struct AskedTimers {
     by: Option<String>,
     expiry: Option<bool>,
     histograms: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    columns: Vec<Column>,
+    r#where: Option<String>,
+    by: Option<String>,
+    histogram: Option<bool>,
+    max_values: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Column {
+    expression: String,
+    form: Form,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Form {
+    Raw,
+    Number,
+    Pointer,
+    Bool,
+    Text,
+    Enum(Vec<(i64, String)>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ValueCount {
+    function: Option<u32>,
+    comm: Option<String>,
+    values: Vec<Value>,
+    count: u64,
+}
+
+/// A number, a text, the beginning of one, or nothing where it could not be read.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Number(serde_json::Number),
+    Text(String),
+    Cut { cut: String },
+    Unreadable,
 }
 
 /// A place in a stack has a name, or why there is none.

@@ -5,6 +5,7 @@
 //! is. Guards work on the current network namespace; `NetNs::enter` changes that.
 #![allow(dead_code, unused_imports, reason = "each test target uses its own part")]
 mod apart;
+pub(crate) mod arguments;
 mod audit;
 mod card;
 mod command;

@@ -2,6 +2,7 @@
 //! change nothing outside namespaces of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod argcount;
 mod doctor;
 mod funccount;
 mod funclatency;

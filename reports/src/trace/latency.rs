@@ -93,8 +93,8 @@ fn own(page: &mut Page, blocks: &[Block<'_>], forced: Option<Unit>) {
             let keys: Vec<String> = block.keys.iter().map(own_key).collect();
             page.ink(Ink::Bold, &keys.join("  ")).put("\n");
         }
-        log2(page, &block.histogram.log2(unit), unit, Layout::Own);
-        page.line(&summary(block.histogram));
+        log2(page, &block.histogram.log2(unit), label(unit), Layout::Own);
+        page.line(&summary(block.histogram, |ns| duration(*ns), "no calls"));
         let overflow = block.histogram.overflow();
         if overflow > 0 {
             page.line(&format!("{overflow} of them took {} or longer: counted in the last row", limit()));
@@ -118,17 +118,17 @@ fn own_key(key: &Key<'_>) -> String {
     }
 }
 
-/// `p50 172 us   p90 1.2 ms   …   n 855`.
-fn summary(histogram: &Histogram) -> String {
+/// `p50 172 us   p90 1.2 ms   …   n 855`, of nothing what is given.
+pub(super) fn summary(histogram: &Histogram, shown: impl Fn(&u64) -> String, none: &str) -> String {
     let percentiles = [(5000, "p50"), (9000, "p90"), (9900, "p99"), (9990, "p99.9")];
     let mut parts: Vec<String> = Vec::new();
     for (hundredths, name) in percentiles {
-        let Some(bounds) = histogram.percentile(hundredths) else { return "no calls".into() };
+        let Some(bounds) = histogram.percentile(hundredths) else { return none.into() };
         let open = if bounds.high.is_none() { ">= " } else { "" };
-        parts.push(format!("{name} {open}{}", duration(bounds.middle())));
+        parts.push(format!("{name} {open}{}", shown(&bounds.middle())));
     }
-    parts.extend(histogram.max.map(|max| format!("max {}", duration(max))));
-    parts.extend(histogram.mean().map(|mean| format!("mean {}", duration(mean))));
+    parts.extend(histogram.max.map(|max| format!("max {}", shown(&max))));
+    parts.extend(histogram.mean().map(|mean| format!("mean {}", shown(&mean))));
     parts.push(format!("n {}", histogram.count()));
     let resolution = histogram.resolution();
     if resolution < Resolution::FINEST {
@@ -144,7 +144,7 @@ fn bcc(page: &mut Page, blocks: &[Block<'_>], unit: Unit) {
         if !block.keys.is_empty() {
             page.line(&format!("\n{}", bcc_keys(&block.keys)));
         }
-        log2(page, &block.histogram.log2(unit), unit, Layout::Bcc);
+        log2(page, &block.histogram.log2(unit), label(unit), Layout::Bcc);
     }
     let total = total(blocks);
     let (sum, count, label) = (total.sum() / unit.ns(), total.count(), label(unit));

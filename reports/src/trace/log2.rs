@@ -14,18 +14,17 @@ pub fn label(unit: Unit) -> &'static str {
     }
 }
 
-/// Rows as [`hostdiag_model::Histogram::log2`] makes them, which end with one
+/// Rows of what the label says, as [`hostdiag_model::Histogram::log2`] makes them, which end with one
 /// that is not empty; none, or 64 at most. No rows are no text. The layout is that of bcc's
 /// `_print_log2_hist` (src/python/bcc/table.py): from 2^32 on all columns are
 /// wider. bcc shows every row from the first, ours begins with the first that is
 /// not empty.
-pub fn log2(page: &mut Page, rows: &[u64], unit: Unit, layout: Layout) {
+pub fn log2(page: &mut Page, rows: &[u64], label: &str, layout: Layout) {
     if rows.is_empty() {
         return;
     }
     let wide = rows.len() > 32;
     let (indent, name, digits, stars) = if wide { (15, 29, 20, 20) } else { (5, 19, 10, 40) };
-    let label = label(unit);
     page.line(&format!("{:indent$}{label:name$} : count     distribution", ""));
     let most = rows.iter().copied().max().unwrap_or(0);
     let empty = rows.iter().take_while(|count| **count == 0).count();
@@ -50,7 +49,7 @@ mod tests {
 
     fn text(rows: &[u64], unit: Unit, layout: Layout) -> String {
         let mut page = Page::new(Style::default());
-        log2(&mut page, rows, unit, layout);
+        log2(&mut page, rows, label(unit), layout);
         page.finish()
     }
 

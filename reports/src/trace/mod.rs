@@ -15,6 +15,7 @@ pub mod words;
 
 mod counts;
 mod timers;
+mod values;
 
 /// Whose layout it is to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
             format!("{above}{}", timers::block(&trace.head, list, window.length_ms()))
         }
         Payload::Latency(list) => latency::block(&trace.head, list, time),
+        Payload::Values(counts) => values::table(&trace.head, counts, time),
+        Payload::Distribution(list) => values::distribution(&trace.head, list, time),
         Payload::Stacks(counts) => {
             let (stacks, form) = (stacks::Stacks { table: &trace.stacks, counts }, stacks::Form::of(asked));
             match asked.stacks.folded {

@@ -2,8 +2,8 @@
 //! was lost, what it cost.
 
 use hostdiag_model::trace::{
-    Accounting, Ended, Gone, Group, Head, Mechanism, Overhead, Payload, Reason, SkipReason, Skipped, Trace,
-    Window,
+    Accounting, Ended, Form, Gone, Group, Head, Mechanism, Overhead, Payload, Reason, SkipReason, Skipped,
+    Trace, Window,
 };
 
 use crate::offload::words::shell;
@@ -118,17 +118,39 @@ pub fn notes(trace: &Trace) -> Vec<String> {
         }
     };
     let gone = accounting.gone.iter().map(|gone| went_away(&trace.head, gone));
-    let losses = accounting.losses().map(|(name, number)| lost(one(&trace.head), name, number));
+    let values = trace.head.asked.arguments.is_some();
+    let losses = accounting.losses().map(|(name, number)| lost((one(&trace.head), values), name, number));
     let pending = accounting.timer_pending.filter(|number| *number > 0);
     let pending = pending.map(|number| format!("{} still armed", count(number as usize, "timer")));
+    let below = accounting.below_zero.filter(|number| *number > 0);
+    let below = below
+        .map(|number| format!("{} not in a histogram: the value is below 0", count(number as usize, "call")));
     let in_flight = in_flight(&trace.head, accounting);
     let deep = accounting.stack_cut.filter(|number| *number > 0);
     let deep = deep
         .map(|number| format!("{} had a stack deeper than what is walked", count(number as usize, "call")));
     let others = without_group(trace);
-    let notes =
-        ended.into_iter().chain(gone).chain(others).chain(losses).chain(in_flight).chain(pending).chain(deep);
-    notes.chain(uncounted(&trace.head, accounting)).chain(unbalanced(accounting)).collect()
+    let notes = ended
+        .into_iter()
+        .chain(gone)
+        .chain(others)
+        .chain(losses)
+        .chain(in_flight)
+        .chain(pending)
+        .chain(deep)
+        .chain(below);
+    let untyped = untyped(&trace.head);
+    notes.chain(untyped).chain(uncounted(&trace.head, accounting)).chain(unbalanced(accounting)).collect()
+}
+
+/// Registers may have more in them than their argument.
+fn untyped(head: &Head) -> Option<String> {
+    let columns = head.asked.arguments.iter().flat_map(|arguments| &arguments.columns);
+    let raw: Vec<&str> =
+        columns.filter(|column| column.form == Form::Raw).map(|column| column.expression.as_str()).collect();
+    (!raw.is_empty()).then(|| {
+        format!("{}: no type is known, so it is the whole register, as a signed number", raw.join(", "))
+    })
 }
 
 /// Functions of the kernel have nothing to do with the program of a process.
@@ -151,7 +173,11 @@ fn went_away(head: &Head, gone: &Gone) -> String {
 fn without_group(trace: &Trace) -> Option<String> {
     let latencies = trace.windows.iter().filter_map(|window| match &window.payload {
         Payload::Latency(list) => Some(list),
-        Payload::Counts(_) | Payload::Stacks(_) | Payload::Timers(_) => None,
+        Payload::Counts(_)
+        | Payload::Stacks(_)
+        | Payload::Timers(_)
+        | Payload::Values(_)
+        | Payload::Distribution(_) => None,
     });
     let others = latencies.flatten().filter(|latency| latency.group == Some(Group::Other));
     let calls = others.fold(0_u64, |sum, latency| sum.saturating_add(latency.histogram.count()));
@@ -179,12 +205,18 @@ fn unbalanced(accounting: &Accounting) -> Option<String> {
     ))
 }
 
-fn lost(one: &str, name: &str, number: u64) -> String {
+/// `one`: what is counted; `joined`: calls are not timed, but their values counted.
+fn lost((one, joined): (&str, bool), name: &str, number: u64) -> String {
     let what = match name {
+        "start_lost" if joined => "not counted: the table of calls under way was full (--max-active)",
+        "return_missed" if joined => "not counted: the return was not seen",
         "start_lost" => "not timed: the table of starts was full",
         "return_missed" => "not timed: the return was not seen",
         "recursion_missed" => "not counted: a BPF program was at work, or preempted, on that CPU",
         "link_missed" => "not counted: the probe was busy",
+        "values_lost" => "not counted: the table of values was full (--max-values)",
+        "undecided" => "not counted: what --where asks for could not be read",
+        "unreadable" => "not in a histogram: the value could not be read",
         "stack_lost" => "without a stack: there was no room to keep it (--max-stacks)",
         "timer_untracked" => "whose fate is not known: there was no room to follow them (--max-timers)",
         other => other,

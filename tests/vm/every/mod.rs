@@ -1,4 +1,7 @@
 mod apart;
+mod argcount;
+#[path = "../../live/argcount.rs"]
+mod argcount_live;
 mod doctor;
 mod fix;
 mod fix_apart;

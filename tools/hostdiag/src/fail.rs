@@ -64,6 +64,8 @@ pub enum Code {
     NoSuchRun,
     /// A pattern of functions that cannot be read.
     BadPattern,
+    /// An expression of arguments that cannot be read, or that a function does not have.
+    BadExpression,
     /// No function of that name, in the kernel or in a program.
     NoSuchFunction,
     /// The kernel has the function, but none may trace it.
@@ -88,7 +90,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -107,6 +109,7 @@ impl Code {
         Self::NoJournal,
         Self::NoSuchRun,
         Self::BadPattern,
+        Self::BadExpression,
         Self::NoSuchFunction,
         Self::NotTraceable,
         Self::NoMatch,
@@ -140,6 +143,7 @@ impl Code {
             Self::NoJournal => "no-journal",
             Self::NoSuchRun => "no-such-run",
             Self::BadPattern => "bad-pattern",
+            Self::BadExpression => "bad-expression",
             Self::NoSuchFunction => "no-such-function",
             Self::NotTraceable => "not-traceable",
             Self::NoMatch => "no-match",

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod cmd;
 pub mod duration;
 pub mod elf;
+pub mod expression;
 pub mod fail;
 pub mod host;
 pub mod input;

@@ -11,7 +11,9 @@ use crate::fail::{Code, Failure, as_root};
 use crate::kernel::caps::{Capabilities, Capability};
 use crate::kernel::is_confidential;
 
+pub mod argcount;
 pub mod attach;
+pub mod btf;
 pub mod discover;
 pub mod doctor;
 pub mod events;

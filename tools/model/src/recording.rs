@@ -28,6 +28,8 @@
 //!  "histogram":{"sub_bits":4,"count":3,"sum":130,"min":10,"max":64,"slots":[[10,1],[56,1],[64,1]]}}]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"timers":[{"timer":{"kind":"timer",
 //!  "function":{"name":"tcp_write_timer"}},"started":9,"removed":9,"expired":1,"rearmed":8,"delay":{…}}]}
+//! {"type":"window","start_ms":0,"end_ms":1000,"values":[{"values":[44,"eth0"],"count":19052}]}
+//! {"type":"window","start_ms":0,"end_ms":1000,"distribution":[{"histogram":{…}}]}
 //! {"type":"stacks","frames":[…],"stacks":[…]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"stacks":{"counts":[…]}}
 //! {"type":"accounting","ended":"signal","entries":855,"recursion_missed":0}

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::stacks::StackTable;
 
+pub mod arguments;
 mod attach;
 pub mod latency;
 pub mod timers;
 mod window;
 
+pub use arguments::{Apart, Arguments, Column, Form, Value, ValueCount, ValueKey};
 pub use attach::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
 pub use latency::{By, Group, Latency, Storage, Timing};
 pub use timers::{AskedTimers, Owner, Timer, TimerCount, TimerKind};
@@ -84,6 +86,9 @@ pub struct Asked {
     /// What is to be shown of timers; only `timer-names`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timers: Option<AskedTimers>,
+    /// What is counted of calls; only `argcount`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Arguments>,
     /// The host's time zone when the run began, seconds east of UTC.
     #[serde(default, skip_serializing_if = "is_default")]
     pub utc_offset_s: i32,
@@ -180,11 +185,26 @@ pub struct Accounting {
     /// Timers that were still armed at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timer_pending: Option<u64>,
+    /// Calls whose values found no room in the table; only `argcount`, as the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values_lost: Option<u64>,
+    /// Calls that did not meet the condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmatched: Option<u64>,
+    /// Calls of which could not be read whether they meet it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<u64>,
+    /// Calls whose value is in no histogram because it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<u64>,
+    /// Calls whose value is in no histogram because it is below 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below_zero: Option<u64>,
 }
 
 impl Accounting {
     /// Everything that was lost, with its name in the recording; not calls in
-    /// flight and deep stacks, which are counted.
+    /// flight, deep stacks and values below 0, which are counted.
     pub fn losses(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
             ("start_lost", self.start_lost),
@@ -193,6 +213,9 @@ impl Accounting {
             ("link_missed", self.link_missed),
             ("stack_lost", self.stack_lost),
             ("timer_untracked", self.timer_untracked),
+            ("values_lost", self.values_lost),
+            ("undecided", self.undecided),
+            ("unreadable", self.unreadable),
         ]
         .into_iter()
         .filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))

@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments and its `run`.
 
+pub mod argcount;
 pub mod completions;
 pub mod diff;
 pub mod doctor;

@@ -12,6 +12,7 @@ hostdiag finds out why a Linux host got slower after an OS or kernel change.
   how often is a function called      hostdiag funccount FUNCTION
   how long does a function take       hostdiag funclatency FUNCTION
   from where is it called             hostdiag stackcount FUNCTION
+  with which arguments                hostdiag argcount FUNCTION ARGUMENT
   which timers are started, by whom   hostdiag timer-names
   what differs between two hosts      hostdiag diff A B
   what can this host measure          hostdiag doctor

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::pattern::{Names, Pattern, Place};
+use crate::expression::signature::{Content, Field};
 use crate::fail::{Code, Failure, as_root, did_you_mean};
 use crate::kernel::tracefs;
 
@@ -51,6 +52,37 @@ pub fn find(patterns: &[Pattern], skip: &[Names]) -> Result<BTreeMap<String, u64
     Ok(found)
 }
 
+/// The fields of a tracepoint, `category:event`, but for those that all have, of which
+/// programs get none.
+///
+/// # Errors
+/// `no-tracefs` where its format cannot be read.
+pub fn fields(event: &str) -> Result<Vec<Field>, Failure> {
+    let path = tracefs().join("events").join(event.replace(':', "/")).join("format");
+    let text = fs::read_to_string(&path).map_err(|error| no_tracefs(&path, &error))?;
+    Ok(text.lines().filter_map(field).filter(|field| !field.name.starts_with("common_")).collect())
+}
+
+/// `field:char comm[16]; offset:8; size:16; signed:0;`
+fn field(line: &str) -> Option<Field> {
+    let mut parts = line.trim().split(';').map(str::trim);
+    let declared = parts.next()?.strip_prefix("field:")?;
+    let numbers: Vec<u64> = parts.filter_map(|part| part.split_once(':')?.1.trim().parse().ok()).collect();
+    let [offset, size, signed] = numbers[..] else { return None };
+    let (kind, name) = declared.rsplit_once([' ', '*'])?;
+    let (name, array) = name.split_once('[').map_or((name, false), |(name, _)| (name, true));
+    let character = matches!(kind.trim(), "char" | "const char" | "unsigned char");
+    let content = match () {
+        () if kind.starts_with("__data_loc char") => Content::TextElsewhere,
+        () if kind.starts_with("__data_loc") || kind.starts_with("__rel_loc") => Content::Array,
+        () if array && character => Content::Text,
+        () if array => Content::Array,
+        () if declared.contains('*') => Content::Pointer,
+        () => Content::Number,
+    };
+    Some(Field { name: name.to_owned(), offset, size, signed: signed != 0, content })
+}
+
 fn nothing(text: &str, events: &[String], categories: &[String]) -> Failure {
     let failure = Failure::new(Code::NoMatch, format!("no tracepoint matches {text:?}"));
     let near = if events.is_empty() {
@@ -83,4 +115,38 @@ fn names(folder: &Path) -> std::io::Result<Vec<String>> {
 
 fn id(folder: &Path) -> Option<u64> {
     fs::read_to_string(folder.join("id")).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_told_by_their_declaration() {
+        let read = |line| field(line).map(|field| (field.name, field.offset, field.size, field.content));
+        for (line, name, offset, size, content) in [
+            (
+                "\tfield:char prev_comm[16];\toffset:8;\tsize:16;\tsigned:0;",
+                "prev_comm",
+                8,
+                16,
+                Content::Text,
+            ),
+            ("field:pid_t prev_pid; offset:24; size:4; signed:1;", "prev_pid", 24, 4, Content::Number),
+            ("field:void *function; offset:16; size:8; signed:0;", "function", 16, 8, Content::Pointer),
+            ("field:const void * skaddr; offset:8; size:8; signed:0;", "skaddr", 8, 8, Content::Pointer),
+            ("field:__u8 saddr[4]; offset:28; size:4; signed:0;", "saddr", 28, 4, Content::Array),
+            (
+                "field:__data_loc char[] name; offset:8; size:4; signed:0;",
+                "name",
+                8,
+                4,
+                Content::TextElsewhere,
+            ),
+        ] {
+            assert_eq!(read(line), Some((name.to_owned(), offset, size, content)), "{line}");
+        }
+        assert_eq!(read("print fmt: \"%s\", REC->name"), None);
+        assert_eq!(read(""), None);
+    }
 }

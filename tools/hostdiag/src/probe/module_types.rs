@@ -53,7 +53,7 @@ pub fn functions(
     Some(found)
 }
 
-fn string(strings: &[u8], at: usize) -> Option<&str> {
+pub(super) fn string(strings: &[u8], at: usize) -> Option<&str> {
     std::str::from_utf8(strings.get(at..)?.split(|byte| *byte == 0).next()?).ok()
 }
 
@@ -61,7 +61,7 @@ fn string(strings: &[u8], at: usize) -> Option<&str> {
 #[derive(Clone, Copy, Debug)]
 pub struct Btf<'a> {
     types: &'a [u8],
-    strings: &'a [u8],
+    pub(super) strings: &'a [u8],
 }
 
 /// A type.
@@ -70,9 +70,13 @@ pub struct Type<'a> {
     /// `BTF_KIND_*`.
     pub kind: u32,
     /// Where its name begins among the strings.
-    name: u32,
+    pub(super) name: u32,
+    /// `kind_flag` of `struct btf_type`.
+    pub(super) flag: bool,
+    /// Its size, or another type.
+    pub(super) value: u32,
     /// What stands behind it, by its kind.
-    members: &'a [u8],
+    pub(super) members: &'a [u8],
 }
 
 impl<'a> Btf<'a> {
@@ -92,16 +96,29 @@ impl<'a> Btf<'a> {
     /// Calls with each type, in the order of their numbers, which begin at 1; absent
     /// where there is a kind of type that is not known here.
     pub fn walk(&self, mut each: impl FnMut(Type<'a>)) -> Option<()> {
+        self.walk_places(|_, found| each(found))
+    }
+
+    /// The same with the place of each, for [`Self::at`].
+    pub(super) fn walk_places(&self, mut each: impl FnMut(u32, Type<'a>)) -> Option<()> {
         let mut at = 0;
         while at < self.types.len() {
-            // `struct btf_type`: name, kind and number of members, size or type.
-            let (name, info) = (word(self.types, at)?, word(self.types, at + 4)?);
-            let (kind, members) = (info >> 24 & 0x1f, info as usize & 0xffff);
-            let end = at + 12 + follows(kind, members)?;
-            each(Type { kind, name, members: self.types.get(at + 12..end)? });
-            at = end;
+            let found = self.at(at)?;
+            each(u32::try_from(at).ok()?, found);
+            at += 12 + found.members.len();
         }
         Some(())
+    }
+
+    /// The type that begins at this byte of them.
+    pub(super) fn at(&self, at: usize) -> Option<Type<'a>> {
+        // `struct btf_type`: name, kind and number of members, size or type.
+        let field = |n: usize| word(self.types, at + 4 * n);
+        let (name, info, value) = (field(0)?, field(1)?, field(2)?);
+        let (kind, members) = (info >> 24 & 0x1f, info as usize & 0xffff);
+        let end = at + 12 + follows(kind, members)?;
+        let members = self.types.get(at + 12..end)?;
+        Some(Type { kind, name, flag: info >> 31 != 0, value, members })
     }
 
     /// The name of a type, of the kernel's own.
@@ -134,7 +151,7 @@ fn follows(kind: u32, members: usize) -> Option<usize> {
     })
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

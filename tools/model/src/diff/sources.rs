@@ -102,6 +102,8 @@ impl Source<'_> {
                 Payload::Stacks(_) => Some(Kind::Stacks),
                 Payload::Latency(_) => Some(Kind::Latency),
                 Payload::Timers(_) => Some(Kind::Timers),
+                // Values are not compared.
+                Payload::Values(_) | Payload::Distribution(_) => None,
             },
             Data::Fix(_) | Data::Undo(_) | Data::History(_) => None,
         }

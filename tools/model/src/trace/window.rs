@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::arguments::{self, ValueCount};
 use super::latency::{self, Latency};
 use super::timers::{self, TimerCount};
 use crate::stacks::{StackCounts, StackTable};
@@ -11,8 +12,8 @@ use crate::stacks::{StackCounts, StackTable};
 /// Most windows of a recording. With one more, neighbours merge and each is twice
 /// as long: sums are exact, only the times get coarser.
 pub const MAX_WINDOWS: usize = 600;
-/// Most counts of stacks in all windows of a recording together: some 100 MB.
-const MAX_STACK_COUNTS: usize = 1 << 20;
+/// Most counts of stacks or values in all windows of a recording together: some 100 MB.
+const MAX_ROWS: usize = 1 << 20;
 
 /// What was counted in one stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,10 @@ pub enum Payload {
     /// Timers by what they call, sorted by that; without those that nothing was
     /// counted of.
     Timers(Vec<TimerCount>),
+    /// Calls by their values, sorted by those.
+    Values(Vec<ValueCount>),
+    /// Values of calls, as durations are counted; without those that had none.
+    Distribution(Vec<Latency>),
 }
 
 impl Payload {
@@ -48,17 +53,19 @@ impl Payload {
         match self {
             Self::Counts(counts) => counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count)),
             Self::Stacks(counts) => counts.total(),
-            Self::Latency(list) => {
+            Self::Values(counts) => counts.iter().fold(0, |sum, one| sum.saturating_add(one.count)),
+            Self::Latency(list) | Self::Distribution(list) => {
                 list.iter().fold(0, |sum, latency| sum.saturating_add(latency.histogram.count()))
             }
             Self::Timers(list) => list.iter().fold(0, |sum, count| sum.saturating_add(count.started)),
         }
     }
 
-    /// How many counts of stacks it has.
-    fn stack_counts(&self) -> usize {
+    /// How many counts of stacks or values it has.
+    fn rows(&self) -> usize {
         match self {
-            Self::Counts(_) | Self::Latency(_) | Self::Timers(_) => 0,
+            Self::Counts(_) | Self::Latency(_) | Self::Timers(_) | Self::Distribution(_) => 0,
+            Self::Values(counts) => counts.len(),
             Self::Stacks(counts) => counts.iter().count(),
         }
     }
@@ -75,7 +82,11 @@ impl Payload {
                 *mine = sums.into_iter().collect();
             }
             (Self::Stacks(mine), Self::Stacks(theirs)) => mine.merge(&theirs),
-            (Self::Latency(mine), Self::Latency(theirs)) => {
+            (Self::Values(mine), Self::Values(theirs)) => {
+                *mine = arguments::merged(std::mem::take(mine).into_iter().chain(theirs));
+            }
+            (Self::Latency(mine), Self::Latency(theirs))
+            | (Self::Distribution(mine), Self::Distribution(theirs)) => {
                 *mine = latency::merged(std::mem::take(mine).into_iter().chain(theirs));
             }
             (Self::Timers(mine), Self::Timers(theirs)) => {
@@ -93,8 +104,9 @@ impl Payload {
                 counts.windows(2).all(|pair| pair[0].0 < pair[1].0)
                     && counts.iter().all(|(function, _)| attached(*function))
             }
-            Self::Latency(list) => return latency::check(list, functions),
+            Self::Latency(list) | Self::Distribution(list) => return latency::check(list, functions),
             Self::Timers(list) => return timers::check(list),
+            Self::Values(counts) => return arguments::check(counts, functions),
             Self::Stacks(counts) => {
                 counts.check(stacks)?;
                 counts.iter().all(|(key, _)| key.function.is_none_or(attached))
@@ -140,8 +152,8 @@ impl Window {
     }
 }
 
-/// The windows of a recording, at most [`MAX_WINDOWS`], of stacks fewer if they
-/// are many.
+/// The windows of a recording, at most [`MAX_WINDOWS`], of stacks and values fewer if
+/// they are many.
 #[derive(Clone, Debug, Default)]
 pub struct Windows {
     all: Vec<Window>,
@@ -149,18 +161,18 @@ pub struct Windows {
     doublings: u32,
     /// So many of those that were added are in the last one.
     in_last: u32,
-    /// Counts of stacks in all of them.
-    stack_counts: usize,
+    /// Counts of stacks or values in all of them.
+    rows: usize,
 }
 
 impl Windows {
     /// Adds the next one.
     pub fn push(&mut self, window: Window) {
         let full = self.full();
-        let before = self.stack_counts;
+        let before = self.rows;
         match self.all.last_mut() {
             Some(last) if self.in_last < full => {
-                self.stack_counts = before - last.payload.stack_counts();
+                self.rows = before - last.payload.rows();
                 last.merge(window);
                 self.in_last += 1;
             }
@@ -169,8 +181,8 @@ impl Windows {
                 self.in_last = 1;
             }
         }
-        self.stack_counts += self.all.last().map_or(0, |last| last.payload.stack_counts());
-        while self.all.len() > MAX_WINDOWS || self.all.len() > 1 && self.stack_counts > MAX_STACK_COUNTS {
+        self.rows += self.all.last().map_or(0, |last| last.payload.rows());
+        while self.all.len() > MAX_WINDOWS || self.all.len() > 1 && self.rows > MAX_ROWS {
             self.halve();
         }
     }
@@ -194,7 +206,7 @@ impl Windows {
         }
         self.all = merged;
         self.doublings += 1;
-        self.stack_counts = self.all.iter().map(|window| window.payload.stack_counts()).sum();
+        self.rows = self.all.iter().map(|window| window.payload.rows()).sum();
     }
 
     /// In the order of time.
