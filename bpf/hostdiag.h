@@ -23,9 +23,10 @@ struct stack_key {
 	__u64 words[2];
 };
 
-// How often a stack was seen.
+// How often a stack was seen, and in all for how long where that is measured.
 struct stack_count {
 	__u64 count;
+	__u64 time; // ns
 	__u32 sent; // 1 once user space was given the stack itself
 	__u32 pad; // 0
 };
@@ -38,7 +39,7 @@ struct stack_record {
 	__u32 pid;
 	__s32 kernel; // frames of the kernel in bytes, or a negative error number
 	__s32 user; // likewise those of the process, which follow them
-	__u8 comm[16]; // name of the process
+	__u8 comm[16]; // name of the process, or of the thread where those are apart
 	__u64 program; // where its stack begins: another place after each execve(2)
 	__u64 frames[2 * MAX_FRAMES];
 };
@@ -51,6 +52,24 @@ struct stack_scratch {
 	__u32 busy;
 	__u32 pad; // 0
 	struct stack_record record;
+};
+
+// What one CPU has seen of samples.
+struct cpu_samples {
+	__u64 seen; // of all tasks, while the gate was open
+	__u64 idle; // of those, while nothing was running
+};
+
+// A wait that goes on: since when, and the stack that it began with.
+struct wait {
+	__u64 since; // ns, as bpf_ktime_get_ns()
+	struct stack_key key;
+};
+
+// What one CPU has seen of waits.
+struct cpu_waits {
+	__u64 start_lost; // found no room in the table of those that go on
+	__u64 end_missed; // began another without the end of the one before
 };
 
 #endif

@@ -98,6 +98,18 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm; // NULL: no process, but a thread of the kernel
 	char comm[16];
+	int pid; // of the thread, in the host's namespace; 0: a CPU's idle task
+	unsigned int __state; // Linux 5.14
+};
+
+// Before that; libbpf takes the part of a name before ___.
+struct task_struct___signed {
+	volatile long state;
+};
+
+// include/uapi/linux/bpf.h, of raw tracepoints.
+struct bpf_raw_tracepoint_args {
+	__u64 args[0];
 };
 
 // include/linux/timer.h (timer_types.h): a timer of the wheel.

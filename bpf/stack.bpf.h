@@ -18,6 +18,8 @@ const volatile __u32 with_kernel = 1;
 const volatile __u32 with_user = 1;
 // 1: count processes apart.
 const volatile __u32 by_process = 0;
+// 1: count threads of other names apart, and hand over their names.
+const volatile __u32 by_name = 0;
 // Chosen anew for each run, so that nobody can make two stacks of one hash.
 const volatile __u64 seeds[2] = {};
 
@@ -55,7 +57,14 @@ static __always_inline void hash(struct stack_record *record, __u64 process)
 	__u64 words = (bytes(record->kernel) + bytes(record->user)) / 8;
 	__u64 a = seeds[0] ^ ((__u64)record->slot << 32 ^ process);
 	__u64 b = seeds[1] ^ ((__u64)(__u32)record->kernel << 32 | (__u32)record->user);
+	__u64 name[2];
 
+	if (by_name) {
+		__builtin_memcpy(name, record->comm, sizeof(name));
+		a ^= name[0] * 0xd6e8feb86659fd93ULL;
+		b ^= (name[0] ^ name[1] << 1) * 0xa0761d6478bd642fULL;
+		a = (a ^ a >> 32) * 0xe7037ed1a0b428dbULL ^ name[1];
+	}
 	a *= 0x9e3779b97f4a7c15ULL;
 	b *= 0xc2b2ae3d27d4eb4fULL;
 #pragma clang loop unroll(disable)
@@ -97,7 +106,8 @@ static __always_inline void send(struct stack_record *record, struct stack_count
 	__u64 length = sizeof(*record) - sizeof(record->frames);
 	struct task_struct *task = (void *)bpf_get_current_task();
 
-	BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
+	if (!by_name)
+		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	length += bytes(record->kernel) + bytes(record->user);
 	if (!bpf_ringbuf_output(&stacks, record, length, 0))
 		known->sent = 1;
@@ -114,6 +124,8 @@ static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scra
 	mine->entries++;
 	record->slot = slot;
 	record->pid = current_pid_tgid() >> 32;
+	if (by_name)
+		bpf_get_current_comm(record->comm, sizeof(record->comm));
 	walk(ctx, record);
 	// An address of a process means something in that process alone, while it runs
 	// that program.

@@ -26,8 +26,10 @@ build_for_guest() {
     need clang:clang gcc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev
     xdp=$bins/xdp_pass.o af_xdp=$bins/af_xdp stacks=$bins/stacks calls=$bins/calls
     timers=$bins/timers
+    profiled=$bins/profiled
     gcc -O2 -Wall -static "$root/tests/lab/af_xdp.c" -o "$af_xdp"
     gcc -O0 -fno-omit-frame-pointer -Wall -static "$root/tests/lab/stacks.c" -o "$stacks"
+    gcc -O0 -fno-omit-frame-pointer -Wall -static "$root/tests/lab/profiled.c" -o "$profiled"
     gcc -O2 -Wall -static "$root/tests/lab/calls.c" -o "$calls"
     gcc -O2 -Wall -static "$root/tests/lab/timers.c" -o "$timers"
     clang -O2 -g -target bpf -c "$root/tests/lab/xdp_pass.bpf.c" -o "$xdp"
@@ -68,8 +70,8 @@ pack() {
     "$lab/initramfs" "$1" "$2" "$3/initramfs" "$4=/init" "$lab/guest-verdict=/guest-verdict" \
         "$3/env=/guest.env" "$5=/run-me" "$tests=/usr/bin/vm-tests" "$program=/usr/bin/hostdiag" \
         "$xdp=/lib/hostdiag/xdp_pass.o" "$af_xdp=/lib/hostdiag/af_xdp" \
-        "$stacks=/lib/hostdiag/stacks" "$calls=/lib/hostdiag/calls" \
-        "$timers=/lib/hostdiag/timers" "${extra[@]}"
+        "$stacks=/lib/hostdiag/stacks" "$profiled=/lib/hostdiag/profiled" \
+        "$calls=/lib/hostdiag/calls" "$timers=/lib/hostdiag/timers" "${extra[@]}"
 }
 
 # What one kind of guest has beside the others: files of its initramfs, options

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::format_fix::{HistoryEntry, Plan, Run, Undone};
 use crate::format_trace::{
-    Asked, Attach, Frame, Gone, Latency, Skipped, Stack, Stacks, Storage, TimerCount, ValueCount,
+    Asked, Attach, Frame, Gone, Latency, Samples, Skipped, Stack, Stacks, Storage, TimerCount, ValueCount,
 };
 use crate::root;
 
@@ -84,6 +84,8 @@ pub(crate) enum Line {
         undecided: Option<u64>,
         unreadable: Option<u64>,
         below_zero: Option<u64>,
+        sample_missed: Option<u64>,
+        samples: Option<Samples>,
     },
     Overhead {
         run_time_ns: u64,

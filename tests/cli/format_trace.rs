@@ -16,8 +16,25 @@ pub(crate) struct Asked {
     timing: Option<Timing>,
     timers: Option<AskedTimers>,
     arguments: Option<Arguments>,
+    profile: Option<Profile>,
     utc_offset_s: Option<i32>,
     filter: Option<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Profile {
+    OnCpu { hz: u32, cpus: u32, idle: Option<bool> },
+    OffCpu { waiting: Option<Vec<String>> },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Samples {
+    cpu_ms: u64,
+    seen: u64,
+    idle: Option<u64>,
+    lowered_hz: Option<u32>,
 }
 
 #[derive(Deserialize)]

@@ -27,3 +27,24 @@ fn every_trace_is_shown_in_every_format() {
     }
     assert!(seen >= 6);
 }
+
+/// Not to the letter: how a graph is drawn is the library's.
+#[test]
+fn stacks_are_drawn_as_flame_graphs() {
+    for (name, frames) in [
+        ("paths-stable", ["<title>main (100 calls, 100.00%)</title>", ">Calls of __x64_sys_getpgid<"]),
+        ("profile-stable", ["<title>burn_two (", ">Where CPUs were<"]),
+        ("waits-stable", ["<title>do_nanosleep (", ">What tasks waited for<"]),
+    ] {
+        let draw = || {
+            let mut hostdiag = Command::new(env!("CARGO_BIN_EXE_hostdiag"));
+            let path = root().join(format!("tests/recordings/trace/{name}.hd"));
+            let output = hostdiag.args(["report", "--format", "svg"]).arg(path).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{name}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let graph = draw();
+        assert!(frames.iter().all(|frame| graph.contains(frame)), "{name}: {graph}");
+        assert_eq!(draw(), graph, "{name}");
+    }
+}

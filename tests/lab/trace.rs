@@ -45,7 +45,7 @@ impl Tracing {
         fcntl(stdout, FcntlArg::F_SETPIPE_SZ(1 << 20)).unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
-        while !said.contains("Tracing ") {
+        while !["Tracing ", "Sampling ", "Timing "].iter().any(|word| said.contains(word)) {
             let length = stderr.read_line(&mut said).unwrap();
             assert!(length > 0, "{command:?} never traced:\n{said}");
         }

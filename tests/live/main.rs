@@ -12,6 +12,7 @@ mod journal;
 mod lab;
 mod limits;
 mod offload;
+mod profile;
 mod symbol;
 mod timer_names;
 mod tracepoints;

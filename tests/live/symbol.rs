@@ -198,7 +198,7 @@ fn a_process_that_was_seen_may_end() {
     let read = [shell.libc("read"), Address::At(0x10)];
     let mut symbols = Symbols::new();
     let runs = Program::running(pid);
-    symbols.hold(runs);
+    symbols.hold(runs, None);
     shell.0.kill().unwrap();
     // It has ended, but nobody has waited for it.
     wait_until("it has ended", || maps(pid).unwrap().is_empty());
@@ -217,7 +217,7 @@ fn a_process_may_run_another_program() {
     let base = shell.code("libc.so.6").unwrap().start;
     let mut symbols = Symbols::new();
     let first = Program::running(shell.pid());
-    symbols.hold(first);
+    symbols.hold(first, None);
     shell.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     wait_until("it runs", || shell.code("libc.so.6").is_some_and(|code| code.start != base));
     let after = shell.libc("read");

@@ -1,15 +1,17 @@
 //! Results of the tracing tools as text.
 
 use hostdiag_model::time::TimeOfDay;
-use hostdiag_model::trace::{Head, Payload, Trace, Window};
+use hostdiag_model::trace::{Head, Payload, Profile, Trace, Window};
 use hostdiag_model::{Recording, harmless::harmless};
 
+use crate::flame;
 use crate::page::Page;
 
 pub mod duration;
 pub mod latency;
 pub mod list;
 pub mod log2;
+pub mod profile;
 pub mod stacks;
 pub mod words;
 
@@ -45,6 +47,30 @@ pub fn text(recording: &Recording, trace: &Trace) -> String {
     before(&trace.head).into_iter().chain(blocks).chain(after(&trace.head)).collect()
 }
 
+/// A flame graph of all stacks of a recording; absent where it has none.
+pub fn svg(recording: &Recording, trace: &Trace) -> Option<String> {
+    let window = trace.windows.by_interval(None).into_iter().next()?;
+    let Payload::Stacks(counts) = &window.payload else { return None };
+    let asked = &trace.head.asked;
+    let (title, count_name, factor) = match &asked.profile {
+        Some(Profile::OnCpu { .. }) => ("Where CPUs were".to_owned(), "samples", 1.0),
+        Some(Profile::OffCpu { .. }) => ("What tasks waited for".to_owned(), "us", 0.001),
+        None => (format!("Calls of {}", asked.patterns.join(", ")), "calls", 1.0),
+    };
+    let kernel = recording.host.kernel.as_deref().map_or(String::new(), |kernel| format!(", Linux {kernel}"));
+    let seconds = window.length_ms() / 100;
+    let options = flame::Options {
+        title,
+        subtitle: Some(format!("{}{kernel}, {}.{} s", recording.host.name, seconds / 10, seconds % 10)),
+        count_name: count_name.into(),
+        factor,
+        ..flame::Options::default()
+    };
+    let form = stacks::Form { top: None, layout: Layout::Own, ..stacks::Form::of(asked) };
+    let lines = stacks::folded(stacks::Stacks { table: &trace.stacks, counts }, form);
+    flame::svg(lines.lines(), &options)
+}
+
 /// What stands above all blocks: bcc has a line there.
 pub fn before(head: &Head) -> Option<String> {
     latency::tracing(head)
@@ -74,9 +100,10 @@ pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
         Payload::Distribution(list) => values::distribution(&trace.head, list, time),
         Payload::Stacks(counts) => {
             let (stacks, form) = (stacks::Stacks { table: &trace.stacks, counts }, stacks::Form::of(asked));
-            match asked.stacks.folded {
-                true => stacks::folded(stacks, form),
-                false => stacks::text(time, stacks, form),
+            match &asked.profile {
+                _ if asked.stacks.folded => stacks::folded(stacks, form),
+                Some(profile) => profile::block((profile, asked), time, window.length_ms(), stacks),
+                None => stacks::text(time, stacks, form),
             }
         }
     }

@@ -74,7 +74,7 @@ pub fn folded(stacks: Stacks<'_>, form: Form) -> String {
 }
 
 /// Stacks as text with the sum of those that read the same, rarest first.
-fn by_count(
+pub(super) fn by_count(
     stacks: Stacks<'_>,
     top: Option<u32>,
     show: impl Fn(&StackKey, &Stack) -> String,
@@ -118,13 +118,22 @@ fn delimited(stack: &Stack, form: Form) -> bool {
     form.delimiter && stack.kernel.is_some() && stack.user.is_some()
 }
 
-fn frame_line(frame: &Frame, form: Form) -> String {
-    let own = form.layout == Layout::Own;
+pub(super) fn frame_line(frame: &Frame, form: Form) -> String {
     let mut line = match form.addresses {
         true => format!("{:<16x} ", frame.address),
         false => String::new(),
     };
-    line += &match &frame.symbol {
+    line += &function(frame, form);
+    if form.layout == Layout::Own && frame.inlined {
+        line += " (inlined)";
+    }
+    line
+}
+
+/// The function of a frame, by its name and module.
+pub(super) fn function(frame: &Frame, form: Form) -> String {
+    let own = form.layout == Layout::Own;
+    let mut line = match &frame.symbol {
         Symbol::Name(name) => harmless(name),
         Symbol::Unknown(reason) if own => format!("[unknown: {}]", harmless(reason)),
         Symbol::Unknown(_) => "[unknown]".into(),
@@ -134,9 +143,6 @@ fn frame_line(frame: &Frame, form: Form) -> String {
     }
     if let (true, Some(module)) = (own, &frame.module) {
         line += &format!(" [{}]", harmless(file_name(module)));
-    }
-    if own && frame.inlined {
-        line += " (inlined)";
     }
     line
 }

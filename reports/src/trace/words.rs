@@ -2,15 +2,19 @@
 //! was lost, what it cost.
 
 use hostdiag_model::trace::{
-    Accounting, Ended, Form, Gone, Group, Head, Mechanism, Overhead, Payload, Reason, SkipReason, Skipped,
-    Trace, Window,
+    Accounting, Attach, Ended, Form, Gone, Group, Head, Mechanism, Overhead, Payload, Reason, SkipReason,
+    Skipped, Trace, Window,
 };
 
+use super::profile;
 use crate::offload::words::shell;
 use crate::page::count;
 
 /// `Tracing 1 function for "mod_timer" (fentry: in BTF, unique)... Hit Ctrl-C to end.`
 pub fn tracing(head: &Head) -> String {
+    if let Some(profile) = &head.asked.profile {
+        return profile::tracing(head, profile);
+    }
     let ways: Vec<String> = head
         .attach
         .iter()
@@ -51,13 +55,13 @@ pub fn live(trace: &Trace, last: &Window, lost: u64, overhead: Option<Overhead>)
     let all = trace.windows.iter().fold(0_u64, |sum, window| sum.saturating_add(window.payload.events()));
     let rate = last.payload.events().saturating_mul(1000) / last.length_ms().max(1);
     let cost = overhead.map_or(String::new(), |overhead| format!("   cost >= {} of CPU", share(&overhead)));
-    let all = count(all as usize, one(&trace.head));
-    format!("  {} s   {all}   {rate}/s   lost {lost}{cost}", last.end_ms / 1000)
-}
-
-/// What is counted.
-fn one(head: &Head) -> &'static str {
-    if head.asked.timers.is_some() { "timer" } else { "call" }
+    let (all, rate) = match &trace.head.asked.profile {
+        None => (count(all as usize, event(&trace.head)), format!("{rate}/s")),
+        Some(profile) => {
+            (profile::amount(profile, all), format!("{} a second", profile::amount(profile, rate)))
+        }
+    };
+    format!("  {} s   {all}   {rate}   lost {lost}{cost}", last.end_ms / 1000)
 }
 
 /// What to do next: look where the calls come from, keep the recording unless it
@@ -66,6 +70,9 @@ pub fn next(head: &Head, kept: bool) -> Option<String> {
     if head.asked.timers.is_some() {
         let keep = if kept { "" } else { "     Keep   --output timers.hd" };
         return Some(format!("Next   hostdiag stackcount -K t:timer:timer_start{keep}"));
+    }
+    if head.asked.profile.is_some() {
+        return (!head.asked.stacks.folded).then(|| profile::next(kept));
     }
     let timing = head.asked.timing.filter(|timing| !timing.compat_bcc)?;
     let patterns: Vec<String> = head.asked.patterns.iter().map(|pattern| shell(pattern)).collect();
@@ -119,7 +126,8 @@ pub fn notes(trace: &Trace) -> Vec<String> {
     };
     let gone = accounting.gone.iter().map(|gone| went_away(&trace.head, gone));
     let values = trace.head.asked.arguments.is_some();
-    let losses = accounting.losses().map(|(name, number)| lost((one(&trace.head), values), name, number));
+    let event = event(&trace.head);
+    let losses = accounting.losses().map(|(name, number)| lost((event, values), name, number));
     let pending = accounting.timer_pending.filter(|number| *number > 0);
     let pending = pending.map(|number| format!("{} still armed", count(number as usize, "timer")));
     let below = accounting.below_zero.filter(|number| *number > 0);
@@ -128,19 +136,13 @@ pub fn notes(trace: &Trace) -> Vec<String> {
     let in_flight = in_flight(&trace.head, accounting);
     let deep = accounting.stack_cut.filter(|number| *number > 0);
     let deep = deep
-        .map(|number| format!("{} had a stack deeper than what is walked", count(number as usize, "call")));
+        .map(|number| format!("{} had a stack deeper than what is walked", count(number as usize, event)));
     let others = without_group(trace);
-    let notes = ended
-        .into_iter()
-        .chain(gone)
-        .chain(others)
-        .chain(losses)
-        .chain(in_flight)
-        .chain(pending)
-        .chain(deep)
-        .chain(below);
-    let untyped = untyped(&trace.head);
-    notes.chain(untyped).chain(uncounted(&trace.head, accounting)).chain(unbalanced(accounting)).collect()
+    let profile = trace.head.asked.profile.as_ref();
+    let delivered = profile.map(|profile| profile::delivered(profile, accounting)).unwrap_or_default();
+    let notes = ended.into_iter().chain(gone).chain(others).chain(delivered).chain(losses);
+    let notes = notes.chain(in_flight).chain(pending).chain(deep).chain(below).chain(untyped(&trace.head));
+    notes.chain(uncounted(&trace.head, accounting)).chain(unbalanced(accounting)).collect()
 }
 
 /// Registers may have more in them than their argument.
@@ -151,6 +153,12 @@ fn untyped(head: &Head) -> Option<String> {
     (!raw.is_empty()).then(|| {
         format!("{}: no type is known, so it is the whole register, as a signed number", raw.join(", "))
     })
+}
+
+/// What one of the counted is called.
+fn event(head: &Head) -> &'static str {
+    let other = if head.asked.timers.is_some() { "timer" } else { "call" };
+    head.asked.profile.as_ref().map_or(other, profile::event)
 }
 
 /// Functions of the kernel have nothing to do with the program of a process.
@@ -190,10 +198,12 @@ fn without_group(trace: &Trace) -> Option<String> {
 /// can be left out at a return: such a call looks like one that has not returned.
 fn in_flight(head: &Head, accounting: &Accounting) -> Option<String> {
     let number = accounting.in_flight.filter(|number| *number > 0)?;
-    let kprobes = head.attach.iter().any(|attach| attach.mechanism != Mechanism::Fentry);
+    let returns =
+        |attach: &Attach| ![Mechanism::Fentry, Mechanism::RawTracepoint].contains(&attach.mechanism);
+    let kprobes = head.attach.iter().any(returns);
     let unsure = kprobes || accounting.recursion_missed != Some(0);
     let or = if unsure { ", or their returns were missed" } else { "" };
-    Some(format!("{} still in flight, not counted{or}", count(number as usize, "call")))
+    Some(format!("{} still in flight, not counted{or}", count(number as usize, event(head))))
 }
 
 /// Every call that began has one fate; if not, we are wrong.
@@ -205,11 +215,13 @@ fn unbalanced(accounting: &Accounting) -> Option<String> {
     ))
 }
 
-/// `one`: what is counted; `joined`: calls are not timed, but their values counted.
-fn lost((one, joined): (&str, bool), name: &str, number: u64) -> String {
+/// `event`: what is counted; `joined`: calls are not timed, but their values counted.
+fn lost((event, joined): (&str, bool), name: &str, number: u64) -> String {
     let what = match name {
         "start_lost" if joined => "not counted: the table of calls under way was full (--max-active)",
         "return_missed" if joined => "not counted: the return was not seen",
+        "sample_missed" => "due and not come (hostdiag explain profile)",
+        "return_missed" if event == "wait" => "not timed: the end was not seen",
         "start_lost" => "not timed: the table of starts was full",
         "return_missed" => "not timed: the return was not seen",
         "recursion_missed" => "not counted: a BPF program was at work, or preempted, on that CPU",
@@ -221,7 +233,7 @@ fn lost((one, joined): (&str, bool), name: &str, number: u64) -> String {
         "timer_untracked" => "whose fate is not known: there was no room to follow them (--max-timers)",
         other => other,
     };
-    format!("lost: {} {what}", count(number as usize, one))
+    format!("lost: {} {what}", count(number as usize, event))
 }
 
 /// What this kernel does not count, where it can happen.

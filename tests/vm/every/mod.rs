@@ -27,6 +27,9 @@ mod offload;
 mod offload_intent;
 mod offload_lro;
 mod offload_refused;
+#[path = "../../live/profile.rs"]
+mod profile;
+mod profile_cpus;
 mod role_facts;
 mod stack;
 mod stackcount;

@@ -86,11 +86,15 @@ pub enum Code {
     NoProbes,
     /// tracefs, which has the numbers of tracepoints, is not mounted or cannot be read.
     NoTracefs,
+    /// More samples a second than the kernel allows.
+    RateTooHigh,
+    /// None of the CPUs that were asked for is online.
+    NoSuchCpu,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -120,6 +124,8 @@ impl Code {
         Self::TooManyFunctions,
         Self::NoProbes,
         Self::NoTracefs,
+        Self::RateTooHigh,
+        Self::NoSuchCpu,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -154,6 +160,8 @@ impl Code {
             Self::TooManyFunctions => "too-many-functions",
             Self::NoProbes => "no-probes",
             Self::NoTracefs => "no-tracefs",
+            Self::RateTooHigh => "rate-too-high",
+            Self::NoSuchCpu => "no-such-cpu",
         }
     }
 

@@ -227,10 +227,11 @@ impl Symbols {
 
     /// Reads the memory map of a process and opens its files, so that its
     /// addresses have names also after it has ended. To be called when a process
-    /// is first seen; costs little for one that is known.
-    pub fn hold(&mut self, program: Program) {
+    /// is seen, with where its processor was; costs little where that is known: it may
+    /// have loaded something since.
+    pub fn hold(&mut self, program: Program, at: Option<u64>) {
         let Self { files, processes, .. } = self;
-        processes.entry(program).or_insert_with(|| Process::new(program)).hold(files);
+        processes.entry(program).or_insert_with(|| Process::new(program)).hold(files, at);
     }
 
     /// Forgets the processes that have ended: another may have their number soon.
@@ -240,7 +241,7 @@ impl Symbols {
 
     /// Names of addresses of a process, one for each in the same order.
     pub fn user(&mut self, program: Program, addresses: &[Address]) -> Vec<Symbol> {
-        self.hold(program);
+        self.hold(program, None);
         let Self { files, processes, .. } = self;
         let Some(process) = processes.get_mut(&program) else { return Vec::new() };
         each(addresses, |wanted| process.names(files, wanted))

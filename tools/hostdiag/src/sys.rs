@@ -1,4 +1,4 @@
-//! The only hand-written unsafe code: system calls that no library wraps.
+//! The only hand-written unsafe code, with sys/: system calls that no library wraps.
 
 use std::ffi::{CStr, c_char};
 use std::io;
@@ -12,6 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use libbpf_rs::{MapCore, libbpf_sys};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags};
+
+mod perf;
+
+pub use perf::{Clock, Place, attach_event, open_event};
 
 /// The cookie of the calling thread's network namespace: unlike the number of
 /// its file, which a later namespace can have, it is given once from boot to
@@ -223,97 +227,6 @@ pub fn attach_uprobe_multi(
     // SAFETY: the kernel reads the path, `cnt` offsets and as many cookies.
     let result = unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), 0, kind, &raw const options) };
     owned(result)
-}
-
-/// `struct perf_event_attr` as far as `config2` (PERF_ATTR_SIZE_VER1,
-/// include/uapi/linux/perf_event.h).
-#[repr(C)]
-#[derive(Default)]
-struct PerfEvent {
-    kind: u32,
-    size: u32,
-    config: u64,
-    /// Period, sample and read format, flags, wake-up: nothing is sampled.
-    unused: [u64; 4],
-    unused_breakpoint: [u32; 2],
-    config1: u64,
-    config2: u64,
-}
-
-/// What a perf event is opened on.
-#[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
-    /// The kernel function at this address; the type is that of the PMU `kprobe`.
-    Kprobe {
-        /// Number in /sys/bus/event_source/devices/kprobe/type.
-        pmu: u32,
-        /// Address of the function's first instruction.
-        address: u64,
-    },
-    /// An offset into a program or library.
-    Uprobe {
-        /// Number in /sys/bus/event_source/devices/uprobe/type.
-        pmu: u32,
-        /// The file.
-        path: &'a CStr,
-        /// Byte of the file.
-        offset: u64,
-        /// In this process alone.
-        pid: Option<u32>,
-    },
-    /// The tracepoint of this number (`id` in tracefs).
-    Tracepoint(u64),
-}
-
-/// Opens a perf event for a program to be attached to. `at_return`: of a probe, when
-/// its function returns.
-///
-/// # Errors
-/// `EINVAL` and `EILSEQ` where the kernel allows no probe, `EPERM` without
-/// privilege, `ENOENT` where the PMU is not there.
-pub fn open_event(place: Place<'_>, at_return: bool) -> io::Result<OwnedFd> {
-    const TRACEPOINT: u32 = 2;
-    let mut event = PerfEvent { size: size_of::<PerfEvent>() as u32, ..PerfEvent::default() };
-    // /sys/bus/event_source/devices/{kprobe,uprobe}/format/retprobe.
-    event.config = at_return.into();
-    match place {
-        Place::Kprobe { pmu, address } => (event.kind, event.config2) = (pmu, address),
-        Place::Uprobe { pmu, path, offset, .. } => {
-            (event.kind, event.config1, event.config2) = (pmu, path.as_ptr().addr() as u64, offset);
-        }
-        Place::Tracepoint(id) => (event.kind, event.config) = (TRACEPOINT, id),
-    }
-    // Every task wherever it runs, which the number of one CPU stands for, or one.
-    let (task, cpu) = match place {
-        Place::Uprobe { pid: Some(pid), .. } => (pid.cast_signed(), -1),
-        _ => (-1, 0),
-    };
-    let (no_group, cloexec) = (-1, 8);
-    // SAFETY: the kernel reads the event, as many bytes as its `size` says, and
-    // the path that it points to, which outlives the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const event, task, cpu, no_group, cloexec) };
-    owned(RawFd::try_from(result).unwrap_or(-1))
-}
-
-/// Attaches a program to a perf event: by a link (Linux 5.15), which can tell
-/// what it missed, else for as long as the event is open.
-///
-/// # Errors
-/// `EINVAL` for a program of another type.
-pub fn attach_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-    const SET_PROGRAM: libc::c_ulong = 0x4004_2408; // PERF_EVENT_IOC_SET_BPF
-    let kind = libbpf_sys::BPF_PERF_EVENT;
-    // SAFETY: libbpf takes no options for the defaults.
-    let link = unsafe {
-        libbpf_sys::bpf_link_create(program.as_raw_fd(), event.as_raw_fd(), kind, std::ptr::null())
-    };
-    if let Ok(link) = owned(link) {
-        return Ok(Some(link));
-    }
-    // SAFETY: the argument is a number.
-    let result = unsafe { libc::ioctl(event.as_raw_fd(), SET_PROGRAM, program.as_raw_fd()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(None) }
 }
 
 /// What the kernel tells of a loaded program.

@@ -33,6 +33,8 @@
 //! {"type":"stacks","frames":[…],"stacks":[…]}
 //! {"type":"window","start_ms":0,"end_ms":1000,"stacks":{"counts":[…]}}
 //! {"type":"accounting","ended":"signal","entries":855,"recursion_missed":0}
+//! {"type":"accounting","ended":"duration","entries":490,"sample_missed":0,
+//!  "samples":{"cpu_ms":20000,"seen":980,"idle":490}}
 //! {"type":"overhead","run_time_ns":45315,"runs":855,"over_ms":1000,"cpus":4}
 //! ```
 //!

@@ -12,12 +12,14 @@ use crate::stacks::StackTable;
 pub mod arguments;
 mod attach;
 pub mod latency;
+mod profile;
 pub mod timers;
 mod window;
 
 pub use arguments::{Apart, Arguments, Column, Form, Value, ValueCount, ValueKey};
 pub use attach::{Attach, Function, Mechanism, Reason, SkipReason, Skipped};
 pub use latency::{By, Group, Latency, Storage, Timing};
+pub use profile::{Profile, Samples, Waiting};
 pub use timers::{AskedTimers, Owner, Timer, TimerCount, TimerKind};
 pub use window::{MAX_WINDOWS, Payload, Window, Windows};
 
@@ -89,6 +91,9 @@ pub struct Asked {
     /// What is counted of calls; only `argcount`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Arguments>,
+    /// What stacks are of; only `profile`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// The host's time zone when the run began, seconds east of UTC.
     #[serde(default, skip_serializing_if = "is_default")]
     pub utc_offset_s: i32,
@@ -200,6 +205,12 @@ pub struct Accounting {
     /// Calls whose value is in no histogram because it is below 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub below_zero: Option<u64>,
+    /// Samples that were due and did not come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_missed: Option<u64>,
+    /// What came of sampling; only `profile`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Samples>,
 }
 
 impl Accounting {
@@ -216,6 +227,7 @@ impl Accounting {
             ("values_lost", self.values_lost),
             ("undecided", self.undecided),
             ("unreadable", self.unreadable),
+            ("sample_missed", self.sample_missed),
         ]
         .into_iter()
         .filter_map(|(name, count)| Some((name, count.filter(|count| *count > 0)?)))

@@ -10,6 +10,7 @@ pub mod funccount;
 pub mod funclatency;
 pub mod man;
 pub mod offload;
+pub mod profile;
 pub mod report;
 pub mod stackcount;
 pub mod symptoms;

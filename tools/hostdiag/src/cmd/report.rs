@@ -39,7 +39,8 @@ pub enum Format {
     Json,
     /// Stacks, a line each, all intervals together: for flame graphs.
     Folded,
-    /// Charts: rates over time, how durations are spread and change.
+    /// Charts: rates over time, how durations are spread and change; of stacks a flame
+    /// graph, all intervals together.
     Svg,
     /// Stacks as a profile of pprof: `go tool pprof FILE` and others read it.
     Pprof,
@@ -90,14 +91,18 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     Ok(Status::Fine)
 }
 
-fn svg(recording: &Recording) -> Result<String, Failure> {
+/// A flame graph of stacks, charts of other traces.
+///
+/// # Errors
+/// `bad-input` where there is nothing to draw.
+pub(super) fn svg(recording: &Recording) -> Result<String, Failure> {
     let drawn = match &recording.data {
-        Data::Trace(trace) => chart::svg(recording, trace),
+        Data::Trace(trace) => trace::svg(recording, trace).or_else(|| chart::svg(recording, trace)),
         _ => None,
     };
     drawn.ok_or_else(|| {
         Failure::new(Code::BadInput, format!("there is nothing to draw of {}", recording.data.name()))
-            .hint("recordings of funccount and funclatency can be drawn")
+            .hint("recordings of profile, stackcount, funccount and funclatency can be drawn")
     })
 }
 

@@ -10,7 +10,7 @@ use super::trace::{self, Session, TraceArgs};
 use crate::fail::Status;
 use crate::kernel::{leftovers, tracefs};
 use crate::output::{self, Look};
-use crate::probe::stack::Options;
+use crate::probe::stack::{At, Measure, Options};
 use crate::probe::stackcount::Counting;
 use crate::probe::targets::Targets;
 use crate::stop::Stop;
@@ -22,6 +22,7 @@ use crate::stop::Stop;
 /// result in either case.
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("format", |format| format.value_parser(trace::with_svg()).conflicts_with("folded")),
     mut_arg("duration", |duration| duration.short('D')),
     after_help = "Examples:\n  hostdiag stackcount -i 10 tcp_push_one\n  \
     hostdiag stackcount -P -D 10 --top 5 tcp_sendmsg\n  hostdiag stackcount -f -D 10 t:sched:sched_switch\n\n\
@@ -87,6 +88,9 @@ impl Args {
             kernel: !self.user_stacks_only,
             user: !self.kernel_stacks_only,
             processes: self.perpid,
+            names: false,
+            measure: Measure::Events,
+            at: At::Function,
             max_stacks: self.max_stacks,
         }
     }

@@ -11,6 +11,8 @@ hostdiag finds out why a Linux host got slower after an OS or kernel change.
   network slow, system CPU went up    hostdiag offload
   how often is a function called      hostdiag funccount FUNCTION
   how long does a function take       hostdiag funclatency FUNCTION
+  where does the CPU time go          hostdiag profile 10
+  what do its threads wait for        hostdiag profile --off-cpu -p PID 10
   from where is it called             hostdiag stackcount FUNCTION
   with which arguments                hostdiag argcount FUNCTION ARGUMENT
   which timers are started, by whom   hostdiag timer-names

@@ -26,6 +26,7 @@ mod args;
 mod keep;
 
 pub use args::{Format, RunArgs, TraceArgs};
+pub(in crate::cmd) use args::{positive, with_svg};
 
 /// A run under way: the recording as far as it goes, and where it is printed.
 pub struct Session<'a> {
@@ -177,11 +178,16 @@ impl<'a> Session<'a> {
 
     fn finish(mut self) -> Result<Status> {
         self.print_open()?;
-        if let Some(text) = render::after(&self.trace()?.head).filter(|_| self.args.format == Format::Text) {
+        let last = match (self.args.format, &self.recording.data) {
+            (Format::Text, Data::Trace(trace)) => render::after(&trace.head),
+            (Format::Svg, _) => Some(super::report::svg(&self.recording)?),
+            _ => None,
+        };
+        if let Some(text) = last {
             self.print(&text);
         }
         let unread = self.stdout.end(&self.recording).or(self.unread.take());
-        let kept = self.args.output.is_some() || self.args.format == Format::Json;
+        let kept = self.args.output.is_some() || self.args.format != Format::Text;
         let trace = self.trace()?;
         let cost = trace.overhead.as_ref().map(words::cost);
         let next = words::next(&trace.head, kept);

@@ -198,6 +198,7 @@ fn remedy(mechanism: Mechanism) -> &'static str {
             "a kernel with CONFIG_UPROBES=y, 6.6 or later; else functions of programs attach one by one"
         }
         Mechanism::Uprobe => "a kernel with CONFIG_UPROBES=y and CONFIG_UPROBE_EVENTS=y",
+        Mechanism::PerfEvent => "a kernel with CONFIG_PERF_EVENTS=y",
     }
 }
 

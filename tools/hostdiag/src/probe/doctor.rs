@@ -50,7 +50,7 @@ fn program(mechanism: Mechanism) -> Option<&'static str> {
         Mechanism::Tracepoint => "tracepoint",
         Mechanism::RawTracepoint => "raw_tracepoint",
         Mechanism::Iterator => "iter_task",
-        Mechanism::Uprobe | Mechanism::UprobeMulti => return None,
+        Mechanism::Uprobe | Mechanism::UprobeMulti | Mechanism::PerfEvent => return None,
     })
 }
 

@@ -139,13 +139,18 @@ pub fn cpu_list(text: &str) -> Result<Vec<u32>, String> {
     Ok(cpus)
 }
 
-/// CPUs that are online (/sys/devices/system/cpu/online); 1 where nobody tells.
-pub fn online_cpus() -> u32 {
+/// CPUs that are online (/sys/devices/system/cpu/online); the first alone where
+/// nobody tells.
+pub fn online() -> Vec<u32> {
     let mut text = String::new();
     let read =
         File::open("/sys/devices/system/cpu/online").and_then(|mut file| file.read_to_string(&mut text));
-    let cpus = read.ok().and_then(|_| cpu_list(text.trim()).ok());
-    cpus.map_or(1, |cpus| u32::try_from(cpus.len()).unwrap_or(1))
+    read.ok().and_then(|_| cpu_list(text.trim()).ok()).unwrap_or_else(|| vec![0])
+}
+
+/// How many CPUs are online; 1 where nobody tells.
+pub fn online_cpus() -> u32 {
+    u32::try_from(online().len()).unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -26,6 +26,10 @@ pub trait Tool {
     /// # Errors
     /// The counters cannot be read.
     fn read(&mut self) -> Result<Payload>;
+    /// How many events went into what was just read: by these its cost is reckoned.
+    fn events(&mut self, payload: &Payload) -> u64 {
+        payload.events()
+    }
     /// Its programs that are loaded.
     fn programs(&self) -> Vec<BorrowedFd<'_>>;
     /// What was counted and lost, after the gate was closed.
@@ -55,6 +59,8 @@ pub struct Schedule<'a> {
     pub interval: Option<Duration>,
     /// Time of the run; without it until a signal.
     pub duration: Option<Duration>,
+    /// When counting began.
+    pub start: Instant,
     /// Signals that end it.
     pub stop: &'a Stop,
     /// Processes without which there is nothing to trace.
@@ -151,7 +157,7 @@ pub fn run(
     mut cost: Cost,
     each: &mut dyn FnMut(Step<'_>) -> Result<bool>,
 ) -> Result<Finished> {
-    let (start, width) = (Instant::now(), schedule.width());
+    let (start, width) = (schedule.start, schedule.width());
     let (mut before, mut total, mut read) = (Duration::ZERO, 0_u64, true);
     let ended = loop {
         let next = width * u32::try_from(before.as_nanos() / width.as_nanos() + 1).unwrap_or(u32::MAX);
@@ -169,7 +175,7 @@ pub fn run(
         }
         let now = start.elapsed();
         let payload = tool.read()?;
-        let events = payload.events();
+        let events = tool.events(&payload);
         total += events;
         if now >= SECOND || ended.is_some() {
             cost.measure(tool, now, total);

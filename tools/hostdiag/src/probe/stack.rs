@@ -29,8 +29,34 @@ pub struct Options {
     pub user: bool,
     /// Each process has its own.
     pub processes: bool,
+    /// Threads of other names have their own, and these are the names.
+    pub names: bool,
+    /// What is counted.
+    pub measure: Measure,
+    /// Where they begin.
+    pub at: At,
     /// So many different ones at most.
     pub max_stacks: u32,
+}
+
+/// Where stacks begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// At a function, or an event of the kernel.
+    Function,
+    /// Wherever a CPU is, also outside of the kernel.
+    Sample,
+    /// At a raw tracepoint, whose stacks have our program in them.
+    RawTracepoint,
+}
+
+/// What is counted of a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// How often it was seen.
+    Events,
+    /// Nanoseconds.
+    Time,
 }
 
 /// Sets up bpf/stack.bpf.h in a skeleton that is open, with so many rows of scratch
@@ -45,6 +71,7 @@ macro_rules! set_up {
             rodata.with_kernel = $options.kernel.into();
             rodata.with_user = $options.user.into();
             rodata.by_process = $options.processes.into();
+            rodata.by_name = $options.names.into();
         }
     }};
 }
@@ -84,6 +111,20 @@ impl Sources<'_> {
     }
 }
 
+/// `struct stack_count` of bpf/hostdiag.h.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    events: u64,
+    time: u64,
+}
+
+impl Counted {
+    fn decode(value: &[u8]) -> Self {
+        let word = |index: usize| value.as_chunks().0.get(index).map_or(0, |word| u64::from_ne_bytes(*word));
+        Self { events: word(0), time: word(1) }
+    }
+}
+
 /// Stacks that have come, with their names.
 pub struct Collector<'a> {
     ring: RingBuffer<'a>,
@@ -96,8 +137,8 @@ pub struct Collector<'a> {
     mark: Mark,
     known: HashMap<Key, (StackKey, bool)>,
     /// Each stack's count at the last reading.
-    before: HashMap<Key, u64>,
-    /// Calls with a stack that has not been handed over.
+    before: HashMap<Key, Counted>,
+    /// Events with a stack that has not been handed over.
     not_handed_over: u64,
 }
 
@@ -109,7 +150,7 @@ impl<'a> Collector<'a> {
     pub fn new(stacks: &dyn MapCore, options: Options, entries: HashMap<u32, u64>) -> Result<Self> {
         let arrived: Rc<RefCell<Vec<Record>>> = Rc::default();
         let ring = ring(stacks, arrived.clone()).context("failed to open the ring of stacks")?;
-        let mut naming = Naming::new(options.kernel, options.user, entries);
+        let mut naming = Naming::new(options, entries);
         // Not while stacks wait: it takes longest of all.
         naming.symbols.table();
         let table = StackTable::new();
@@ -133,7 +174,8 @@ impl<'a> Collector<'a> {
         let _ = self.ring.consume();
         if self.options.user {
             for record in self.arrived.borrow().iter().skip(before) {
-                self.naming.symbols.hold(record.program);
+                let at = record.user.as_ref().ok().and_then(|frames| frames.first().copied());
+                self.naming.symbols.hold(record.program, at);
             }
         }
     }
@@ -143,21 +185,27 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// It cannot be read.
     pub fn read(&mut self, counts: &impl MapCore, sources: &Sources<'_>) -> Result<StackCounts> {
+        // First: to give names takes time, in which more is counted.
+        let entries = sys::map_entries::<16, 24>(counts).context("failed to read the counts")?;
         self.drain();
         self.name_arrived(sources);
         self.naming.symbols.forget_ended();
         let mut more = StackCounts::new();
         self.not_handed_over = 0;
-        for (hash, value) in sys::map_entries::<16, 16>(counts).context("failed to read the counts")? {
-            let now = value.first_chunk().map_or(0, |count| u64::from_ne_bytes(*count));
+        for (hash, value) in entries {
+            let now = Counted::decode(&value);
             let Some((key, _)) = self.known.get(&hash) else {
                 // It may still be.
-                self.not_handed_over += now;
+                self.not_handed_over += now.events;
                 continue;
             };
-            let before = self.before.insert(hash, now).unwrap_or(0);
-            if now > before {
-                more.add(key.clone(), now - before);
+            let before = self.before.insert(hash, now).unwrap_or_default();
+            let since = match self.options.measure {
+                Measure::Events => now.events.saturating_sub(before.events),
+                Measure::Time => now.time.saturating_sub(before.time),
+            };
+            if since > 0 {
+                more.add(key.clone(), since);
             }
         }
         Ok(more)
@@ -194,15 +242,20 @@ impl<'a> Collector<'a> {
         self.table.since(before)
     }
 
-    /// What was counted with a stack that user space was not given.
+    /// Events that were counted, as far as they were read.
+    pub fn events(&self) -> u64 {
+        self.before.values().map(|counted| counted.events).sum::<u64>() + self.not_handed_over
+    }
+
+    /// Events that were counted with a stack that user space was not given.
     pub fn not_handed_over(&self) -> u64 {
         self.not_handed_over
     }
 
-    /// What was counted with a stack that is deeper than what is walked.
+    /// Events with a stack that is deeper than what is walked.
     pub fn cut(&self) -> u64 {
-        let cut = |(key, count): (&Key, &u64)| self.known.get(key).filter(|(_, cut)| *cut).map(|_| *count);
-        self.before.iter().filter_map(cut).sum()
+        let is_cut = |key: &Key| self.known.get(key).is_some_and(|(_, cut)| *cut);
+        self.before.iter().filter(|(key, _)| is_cut(key)).map(|(_, counted)| counted.events).sum()
     }
 }
 

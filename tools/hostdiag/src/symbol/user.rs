@@ -122,9 +122,10 @@ impl Process {
         Self { program, maps: Vec::new(), missing, compiled: Compiled::None }
     }
 
-    /// Reads the memory map unless there is one.
-    pub(super) fn hold(&mut self, files: &mut Files) {
-        if self.maps.is_empty() && self.program.pid != 0 {
+    /// Reads the memory map unless there is one that has this address.
+    pub(super) fn hold(&mut self, files: &mut Files, at: Option<u64>) {
+        let known = |areas: &Vec<Area>| at.is_none_or(|address| find(areas, address).is_some());
+        if !self.maps.last().is_some_and(known) && self.program.pid != 0 {
             self.read(files);
             // Only who runs code made at run time has a map of it.
             if self.maps.iter().flatten().any(|area| area.what == What::Compiled) {

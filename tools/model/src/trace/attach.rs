@@ -32,6 +32,9 @@ pub enum Mechanism {
     /// Many functions of a program or library in one go, Linux 6.6.
     #[serde(rename = "uprobe.multi")]
     UprobeMulti,
+    /// Samples of a CPU, perf_event_open(2).
+    #[serde(rename = "perf-event")]
+    PerfEvent,
 }
 
 impl Mechanism {
@@ -47,6 +50,7 @@ impl Mechanism {
             Self::Iterator => "bpf-iterator",
             Self::Uprobe => "uprobe",
             Self::UprobeMulti => "uprobe.multi",
+            Self::PerfEvent => "perf-event",
         }
     }
 }

@@ -34,7 +34,7 @@ pub enum Payload {
     /// Calls by function: its index and how many, sorted by index; without those
     /// that had none.
     Counts(Vec<(u32, u64)>),
-    /// Calls by stack.
+    /// Calls by stack; with `Asked::profile` samples, or nanoseconds of waits.
     Stacks(StackCounts),
     /// Durations by what they are of, sorted by that; without those that had none.
     Latency(Vec<Latency>),

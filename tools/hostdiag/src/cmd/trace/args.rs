@@ -1,10 +1,11 @@
 //! Options of the tracing tools.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hostdiag_model::trace::Filter;
 
 use crate::duration;
@@ -42,7 +43,7 @@ pub struct TraceArgs {
 }
 
 /// Options of every tracing tool.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
     /// Only events of these processes.
     #[arg(short, long, value_name = "PID", value_delimiter = ',')]
@@ -93,6 +94,17 @@ pub enum Format {
     Text,
     /// The recording, as JSON lines, as they come.
     Json,
+    /// A flame graph, at the end. Only tools that count stacks have it.
+    #[value(skip)]
+    Svg,
+}
+
+/// What `--format` takes where stacks are counted.
+pub(in crate::cmd) fn with_svg() -> impl TypedValueParser<Value = Format> {
+    let svg = PossibleValue::new("svg").help("A flame graph of everything, at the end");
+    let names = Format::value_variants().iter().filter_map(Format::to_possible_value).chain([svg]);
+    let read = |name: String| Format::from_str(&name, false).unwrap_or(Format::Svg);
+    PossibleValuesParser::new(names.collect::<Vec<_>>()).map(read)
 }
 
 /// What `--cpu` takes: one value for clap, which would otherwise take a list for
@@ -104,7 +116,11 @@ fn cpus(text: &str) -> Result<Cpus, String> {
     filter::cpu_list(text).map(Cpus)
 }
 
-fn positive(text: &str) -> Result<Duration, String> {
+/// A length of time that is not 0.
+///
+/// # Errors
+/// What is wrong, for clap to print.
+pub(in crate::cmd) fn positive(text: &str) -> Result<Duration, String> {
     let time = duration::parse(text)?;
     if time.is_zero() { Err("it must be longer than nothing".into()) } else { Ok(time) }
 }
@@ -141,8 +157,8 @@ impl RunArgs {
         Ok((Filter { pids, tids, comm: self.comm.clone(), cgroup: self.cgroup.clone(), cpus }, watch))
     }
 
-    /// When to read and when to end.
+    /// When to read and when to end, of a run that begins now.
     pub(super) fn schedule<'a>(&self, stop: &'a Stop, watch: &'a Watch) -> Schedule<'a> {
-        Schedule { interval: self.interval, duration: self.duration, stop, watch }
+        Schedule { interval: self.interval, duration: self.duration, start: Instant::now(), stop, watch }
     }
 }

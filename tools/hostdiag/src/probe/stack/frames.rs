@@ -8,12 +8,16 @@ use hostdiag_model::stacks::{Frame, Part, Stack, StackTable, Symbol};
 use hostdiag_model::trace::Function;
 
 use super::record::Record;
+use super::{At, Options};
 use crate::symbol::{self, Address, Program, Symbols};
 
 /// A probe is in the first instruction or two of its function: behind one of 4
 /// bytes that marks the target of jumps (endbr64) there are 5 for a call, and it is
 /// the address behind that call which trampolines leave in a stack.
 const ENTRY: u64 = 9;
+/// What calls the program of a raw tracepoint (include/trace/bpf_probe.h,
+/// include/linux/tracepoint.h, kernel/trace/bpf_trace.c).
+const CALLS_US: [&str; 3] = ["bpf_trace_run", "__bpf_trace_", "__traceiter_"];
 /// Where the kernel says how many frames it walks at most, of each part.
 const MOST: &str = "/proc/sys/kernel/perf_event_max_stack";
 
@@ -23,6 +27,10 @@ pub(super) struct Naming {
     /// Which parts were asked for.
     pub(super) kernel: bool,
     pub(super) user: bool,
+    /// Stacks are of samples.
+    samples: bool,
+    /// They are of raw tracepoints.
+    raw: bool,
     /// Where the functions begin, by slot.
     entries: HashMap<u32, u64>,
     most: usize,
@@ -35,6 +43,7 @@ pub(super) struct Named {
 }
 
 /// A part of a stack.
+#[derive(Clone)]
 struct Walked {
     /// Its addresses, the innermost first; nothing where it could not be walked.
     addresses: Option<Vec<Address>>,
@@ -49,10 +58,12 @@ struct Names {
 }
 
 impl Naming {
-    pub(super) fn new(kernel: bool, user: bool, entries: HashMap<u32, u64>) -> Self {
+    pub(super) fn new(options: Options, entries: HashMap<u32, u64>) -> Self {
+        let Options { kernel, user, at, .. } = options;
+        let (samples, raw) = (at == At::Sample, at == At::RawTracepoint);
         let most = fs::read_to_string(MOST).ok().and_then(|text| text.trim().parse().ok());
         let most = most.map_or(super::MAX_FRAMES, |most: usize| most.min(super::MAX_FRAMES));
-        Self { symbols: Symbols::new(), kernel, user, entries, most }
+        Self { symbols: Symbols::new(), kernel, user, samples, raw, entries, most }
     }
 
     /// Adds the stacks of all records to a table, each in its place. `function` is
@@ -73,7 +84,8 @@ impl Naming {
             // Of a process that is at a function of its own there is none.
             let own = function(record.slot).filter(|function| function.is_of_program());
             let of_kernel = (self.kernel && !(self.user && own.is_some())).then(|| {
-                let mut part = self.part(kernel, |address| names.kernel.get(&address), table);
+                let kernel = self.without_ours(kernel, &names);
+                let mut part = self.part(&kernel, |address| names.kernel.get(&address), table);
                 part.frames.splice(0..0, entry);
                 part
             });
@@ -91,16 +103,32 @@ impl Naming {
         Walked { addresses: frames.map(|frames| addresses(frames)), cut }
     }
 
-    /// The kernel's part; where the traced function is known, its callers. It is
-    /// never empty: tracepoints of system calls come with the registers of the
-    /// process alone on older kernels, which walk no stack of theirs then.
+    /// The kernel's part; where the traced function is known, its callers. Only a
+    /// sample finds a CPU outside of the kernel, else it is never empty: tracepoints
+    /// of system calls come with the registers of the process alone on older kernels,
+    /// which walk no stack of theirs then.
     fn kernel_part(&self, record: &Record) -> Walked {
         let walked = self.walked(&record.kernel);
         match (self.entries.get(&record.slot), &record.kernel) {
-            (_, Ok(frames)) if frames.is_empty() => Walked { addresses: None, ..walked },
+            (_, Ok(frames)) if frames.is_empty() && !self.samples => Walked { addresses: None, ..walked },
             (Some(entry), Ok(frames)) => Walked { addresses: Some(callers(frames, *entry)), ..walked },
             _ => walked,
         }
+    }
+
+    /// Without what stands above the function that a tracepoint is in: our program,
+    /// and what the kernel calls it by.
+    fn without_ours(&self, walked: &Walked, names: &Names) -> Walked {
+        let Some(addresses) = walked.addresses.as_ref().filter(|_| self.raw) else { return walked.clone() };
+        let is_ours = |address: &&Address| {
+            let symbol = names.kernel.get(address);
+            symbol.is_some_and(|symbol| {
+                let name = symbol.name.as_ref().map_or("", |name| name.function.as_str());
+                symbol.module.as_deref() == Some("bpf")
+                    || CALLS_US.iter().any(|known| name.starts_with(known))
+            })
+        };
+        Walked { addresses: Some(addresses.iter().skip_while(is_ours).copied().collect()), cut: walked.cut }
     }
 
     fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
