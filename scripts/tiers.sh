@@ -175,6 +175,7 @@ tier_bench() {
     check "bench offload" scripts/bench/offload --smoke || status=1
     check "bench tracing" scripts/bench/tracing --smoke || status=1
     check "bench timers" scripts/bench/timers --smoke || status=1
+    check "bench profile" scripts/bench/profile --smoke || status=1
     check "agreement with peers" scripts/bench/agree || status=1
     return $status
 }

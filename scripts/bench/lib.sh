@@ -22,3 +22,17 @@ beside_peers() {
     rm -rf "$temp"
     return $status
 }
+
+# need_inferno: puts inferno's commands, of the version that is linked in, on PATH;
+# built once into the user's cache.
+need_inferno() {
+    local version folder
+    version=$(awk '$0 == "name = \"inferno\"" { getline; gsub(/[^0-9.]/, ""); print }' "$root/Cargo.lock")
+    folder=${XDG_CACHE_HOME:-$HOME/.cache}/hostdiag/inferno-$version
+    if [[ ! -x $folder/bin/inferno-flamegraph ]]; then
+        say "building inferno $version"
+        silently cargo install --quiet --locked --root "$folder" --version "$version" inferno ||
+            die "cannot build inferno"
+    fi
+    PATH=$folder/bin:$PATH
+}
