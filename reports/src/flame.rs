@@ -25,8 +25,6 @@ pub struct Options {
 /// A graph of folded lines, `outer;inner 12`, in any order: `stacks::folded` makes
 /// them. The same lines make the same bytes. Absent where no line has a count.
 pub fn svg<'a>(lines: impl IntoIterator<Item = &'a str>, options: &Options) -> Option<String> {
-    let mut lines: Vec<&str> = lines.into_iter().collect();
-    lines.sort_unstable();
     let mut look = flamegraph::Options::default();
     look.title = harmless(&options.title);
     look.subtitle = options.subtitle.as_deref().map(harmless);

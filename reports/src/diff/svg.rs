@@ -121,9 +121,9 @@ impl Panels<'_> {
             self.frame(node, which, (x, depth, width));
             let mut x = x;
             for child in self.stacks.tree.children(node) {
-                let width = self.width(*child, which);
+                let width = self.width(child, which);
                 if width >= NARROWEST {
-                    todo.push((*child, x, depth + 1));
+                    todo.push((child, x, depth + 1));
                 }
                 x += width;
             }

@@ -104,29 +104,30 @@ fn usual(frames: &[&[(Which, f64, f64)]]) -> Option<f64> {
 fn by_name(tree: &Grown) -> ByName {
     let width = tree.sides().len();
     let mut found = ByName { totals: vec![0; tree.names() * width], own: vec![[0; 2]; tree.names()] };
-    // Sums below are never more than the sum of the frame: what is taken off was added.
+    let mut below = vec![[0u64; 2]; tree.names()];
+    let add = |sums: &mut [u64], counts: &[u64]| {
+        sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
+    };
+    // Where open frames end, and how many there are of a name: of one that is open
+    // already a stack has two.
+    let (mut path, mut open) = (Vec::<(NodeId, usize)>::new(), vec![0u32; tree.names()]);
     for node in 0..tree.len() as NodeId {
-        let own = tree.own(node);
-        if let Some(sums) = found.own.get_mut(tree.name_id(node) as usize) {
-            *sums = [sums[0].saturating_add(own[0]), sums[1].saturating_add(own[1])];
-        }
-    }
-    // Depth first: a name that is open already is in the stack twice.
-    let mut open = vec![0u32; tree.names()];
-    let mut todo = vec![(Grown::ROOT, false)];
-    while let Some((node, done)) = todo.pop() {
-        let name = tree.name_id(node) as usize;
-        if done {
+        while let Some((_, name)) = path.pop_if(|(end, _)| *end <= node) {
             open[name] -= 1;
-            continue;
         }
+        let (name, total) = (tree.name_id(node) as usize, tree.total(node));
+        if let Some((_, caller)) = path.last() {
+            add(&mut below[*caller], &total);
+        }
+        add(&mut found.own[name], &total);
         if open[name] == 0 {
-            let sums = &mut found.totals[name * width..(name + 1) * width];
-            sums.iter_mut().zip(tree.totals(node)).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
+            add(&mut found.totals[name * width..(name + 1) * width], tree.totals(node));
         }
         open[name] += 1;
-        todo.push((node, true));
-        todo.extend(tree.children(node).iter().map(|child| (*child, false)));
+        path.push((tree.end(node), name));
+    }
+    for (own, below) in found.own.iter_mut().zip(below) {
+        *own = [own[0].saturating_sub(below[0]), own[1].saturating_sub(below[1])];
     }
     found
 }

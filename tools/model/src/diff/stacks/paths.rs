@@ -40,10 +40,8 @@ pub(super) fn most(all: &Stacks) -> Option<Path> {
     let mut end = if moved { Grown::ROOT } else { farthest(all) };
     let reference = change(end);
     let way = |change: f64| change * reference.signum();
-    let largest = |node: NodeId| {
-        let children = all.tree.children(node).iter().copied();
-        children.max_by(|a, b| way(change(*a)).total_cmp(&way(change(*b))))
-    };
+    let largest =
+        |node: NodeId| all.tree.children(node).max_by(|a, b| way(change(*a)).total_cmp(&way(change(*b))));
     while let Some(next) = largest(end).filter(|next| way(change(*next)) > reference.abs() / 2.0) {
         end = next;
     }
@@ -53,13 +51,11 @@ pub(super) fn most(all: &Stacks) -> Option<Path> {
 /// The node whose amount changed most; of several in a row the outermost.
 fn farthest(all: &Stacks) -> NodeId {
     let (mut best, mut most) = (Grown::ROOT, 0.0);
-    let mut todo = vec![Grown::ROOT];
-    while let Some(node) = todo.pop() {
+    for node in 0..all.tree.len() as NodeId {
         let change = all.amount(node).change().abs();
         if change > most {
             (best, most) = (node, change);
         }
-        todo.extend(all.tree.children(node).iter().rev());
     }
     best
 }
@@ -67,14 +63,21 @@ fn farthest(all: &Stacks) -> NodeId {
 /// What only A has and what only B has.
 pub(super) fn alone(all: &Stacks) -> (Paths, Paths) {
     let mut heads: [Vec<(u64, NodeId)>; 2] = Default::default();
-    let mut todo = vec![Grown::ROOT];
-    while let Some(node) = todo.pop() {
-        match all.tree.total(node) {
-            [0, 0] => {}
-            [count, 0] => heads[0].push((count, node)),
-            [0, count] => heads[1].push((count, node)),
-            _ => todo.extend(all.tree.children(node).iter().rev()),
-        }
+    let mut node = Grown::ROOT;
+    while (node as usize) < all.tree.len() {
+        let end = all.tree.end(node);
+        node = match all.tree.total(node) {
+            [0, 0] => end,
+            [count, 0] => {
+                heads[0].push((count, node));
+                end
+            }
+            [0, count] => {
+                heads[1].push((count, node));
+                end
+            }
+            _ => node + 1,
+        };
     }
     let [gone, new] = heads.map(|mut heads| {
         heads.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
@@ -92,8 +95,8 @@ pub(super) fn alone(all: &Stacks) -> (Paths, Paths) {
 fn trunk(all: &Stacks, head: NodeId) -> NodeId {
     let size = |node: NodeId| all.tree.total(node).iter().fold(0u64, |sum, count| sum.saturating_add(*count));
     let mut end = head;
-    while let Some(next) = all.tree.children(end).iter().find(|next| size(**next) > size(head) / 2) {
-        end = *next;
+    while let Some(next) = all.tree.children(end).find(|next| size(*next) > size(head) / 2) {
+        end = next;
     }
     end
 }

@@ -80,7 +80,7 @@ impl Tree {
             return Err(Full);
         }
         self.nodes.push(node);
-        self.counts.resize(self.nodes.len() * self.sides.len(), 0);
+        self.counts.extend(std::iter::repeat_n(0, self.sides.len()));
         self.children.add(&self.nodes);
         Ok(self.nodes.len() as u32 - 1)
     }
@@ -97,44 +97,72 @@ impl Tree {
         let Self { sides, names, nodes, mut counts, children } = self;
         drop(children);
         let width = sides.len();
+        let mut sizes = vec![1u32; nodes.len()];
         // A node comes behind its parent: from the last on, sums are whole when they go up.
         for at in (1..nodes.len()).rev() {
             let parent = nodes[at].parent as usize;
-            for column in 0..width {
-                let below = counts[at * width + column];
-                let sum = &mut counts[parent * width + column];
-                *sum = sum.saturating_add(below);
-            }
+            sizes[parent] += sizes[at];
+            let (above, below) = counts.split_at_mut(at * width);
+            let sums = &mut above[parent * width..(parent + 1) * width];
+            sums.iter_mut().zip(below).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
         }
-        let renamed = names.renamed();
-        let ranks = names.ranks();
-        let (starts, below) = by_parent(&nodes, &ranks);
-        Grown { sides, names: names.names, nodes, totals: counts, starts, below, renamed }
+        let places = places(&nodes, &sizes, &names.ranks());
+        let mut grown = Grown {
+            renamed: names.renamed(),
+            names: names.names,
+            nodes: vec![Node { name: 0, parent: 0 }; nodes.len()],
+            totals: vec![0; counts.len()],
+            ends: vec![0; nodes.len()],
+            sides,
+        };
+        for (at, node) in nodes.iter().enumerate() {
+            let place = places[at] as usize;
+            grown.nodes[place] = Node { name: node.name, parent: places[node.parent as usize] };
+            grown.ends[place] = places[at] + sizes[at];
+            grown.totals[place * width..(place + 1) * width]
+                .copy_from_slice(&counts[at * width..(at + 1) * width]);
+        }
+        grown
     }
 }
 
-/// The children of each node by name: where they start, and all of them.
-fn by_parent(nodes: &[Node], ranks: &[u32]) -> (Vec<u32>, Vec<NodeId>) {
-    let mut starts = vec![0u32; nodes.len() + 1];
-    nodes.iter().skip(1).for_each(|node| starts[node.parent as usize + 1] += 1);
-    for at in 1..starts.len() {
-        starts[at] += starts[at - 1];
+/// Where each node goes: behind its parent, and behind all of its siblings of smaller
+/// names. `sizes` are numbers of nodes, with all below.
+fn places(nodes: &[Node], sizes: &[u32], ranks: &[u32]) -> Vec<NodeId> {
+    let mut places = vec![0; nodes.len()];
+    // Names in their order take what is left of the room below their parents.
+    let mut taken = vec![1u32; nodes.len()];
+    for at in by_rank(nodes, ranks) {
+        let taken = &mut taken[nodes[at as usize].parent as usize];
+        places[at as usize] = *taken;
+        *taken += sizes[at as usize];
     }
-    let mut next = starts.clone();
-    let mut below = vec![0; nodes.len() - 1];
+    // Until here from the parent on, which comes first.
+    for at in 1..nodes.len() {
+        places[at] += places[nodes[at].parent as usize];
+    }
+    places
+}
+
+/// All nodes but the root by name, as a counting sort: there are few names.
+fn by_rank(nodes: &[Node], ranks: &[u32]) -> Vec<NodeId> {
+    let rank = |node: &Node| ranks[node.name as usize] as usize;
+    let mut next = vec![0u32; ranks.len() + 1];
+    nodes.iter().skip(1).for_each(|node| next[rank(node) + 1] += 1);
+    for at in 1..next.len() {
+        next[at] += next[at - 1];
+    }
+    let mut sorted = vec![0; nodes.len() - 1];
     for (at, node) in nodes.iter().enumerate().skip(1) {
-        let place = &mut next[node.parent as usize];
-        below[*place as usize] = at as u32;
-        *place += 1;
+        let next = &mut next[rank(node)];
+        sorted[*next as usize] = at as NodeId;
+        *next += 1;
     }
-    for pair in starts.windows(2) {
-        below[pair[0] as usize..pair[1] as usize]
-            .sort_unstable_by_key(|at| ranks[nodes[*at as usize].name as usize]);
-    }
-    (starts, below)
+    sorted
 }
 
-/// A tree that is whole.
+/// A tree that is whole. Nodes are in the order in which it is walked, depth first and
+/// siblings by name: all that is below a node is behind it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grown {
     sides: Vec<Which>,
@@ -142,8 +170,8 @@ pub struct Grown {
     nodes: Vec<Node>,
     /// Counts of stacks through a node, by node and recording.
     totals: Vec<u64>,
-    starts: Vec<u32>,
-    below: Vec<NodeId>,
+    /// The node behind all that is below a node.
+    ends: Vec<NodeId>,
     renamed: usize,
 }
 
@@ -199,16 +227,24 @@ impl Grown {
     pub fn own(&self, node: NodeId) -> [u64; 2] {
         let mut own = self.total(node);
         for child in self.children(node) {
-            let below = self.total(*child);
+            let below = self.total(child);
             own = [own[0].saturating_sub(below[0]), own[1].saturating_sub(below[1])];
         }
         own
     }
 
     /// The frames below a node, by name.
-    pub fn children(&self, node: NodeId) -> &[NodeId] {
-        let at = |index: usize| self.starts.get(index).map_or(0, |start| *start as usize);
-        self.below.get(at(node as usize)..at(node as usize + 1)).unwrap_or_default()
+    pub fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let end = self.end(node);
+        let inside = move |child: &NodeId| *child < end;
+        std::iter::successors(Some(node + 1).filter(inside), move |child| {
+            Some(self.end(*child)).filter(inside)
+        })
+    }
+
+    /// The first node behind one and all that is below it.
+    pub fn end(&self, node: NodeId) -> NodeId {
+        self.ends.get(node as usize).copied().unwrap_or_default()
     }
 
     /// The caller of a frame.
@@ -284,11 +320,13 @@ impl Names {
     }
 }
 
-/// Which node is which child: a table of node numbers with open addressing, a fifth
-/// of what a map with keys of its own would take.
+/// Which node is which child: a table of node numbers with open addressing, a third
+/// of what a map with keys of its own would take. A child right behind its parent, as
+/// those of new stacks are, is found there and not in the table.
 #[derive(Clone, Debug, Default)]
 struct Children {
     slots: Vec<u32>,
+    used: usize,
 }
 
 impl Children {
@@ -296,6 +334,10 @@ impl Children {
     const EMPTY: u32 = 0;
 
     fn find(&self, wanted: Node, nodes: &[Node]) -> Option<NodeId> {
+        let behind = wanted.parent + 1;
+        if nodes.get(behind as usize) == Some(&wanted) {
+            return Some(behind);
+        }
         let mask = self.slots.len().checked_sub(1)?;
         let mut at = place(wanted) & mask;
         loop {
@@ -309,20 +351,26 @@ impl Children {
 
     /// Adds the last node.
     fn add(&mut self, nodes: &[Node]) {
-        if nodes.len() * 4 > self.slots.len() * 3 {
+        // Each slot that is passed is a look at a node, far away: half of them stay empty.
+        if self.used * 2 >= self.slots.len() {
             self.slots = vec![Self::EMPTY; (self.slots.len() * 2).max(64)];
+            self.used = 0;
             (1..nodes.len() - 1).for_each(|id| self.insert(id, nodes));
         }
         self.insert(nodes.len() - 1, nodes);
     }
 
     fn insert(&mut self, id: usize, nodes: &[Node]) {
+        if nodes[id].parent as usize + 1 == id {
+            return;
+        }
         let mask = self.slots.len() - 1;
         let mut at = place(nodes[id]) & mask;
         while self.slots[at] != Self::EMPTY {
             at = (at + 1) & mask;
         }
         self.slots[at] = id as u32;
+        self.used += 1;
     }
 }
 
@@ -346,13 +394,29 @@ type Fast = BuildHasherDefault<Mixer>;
 #[derive(Clone, Copy, Debug, Default)]
 struct Mixer(u64);
 
+impl Mixer {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 impl Hasher for Mixer {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let (words, rest) = bytes.as_chunks();
+        words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            // Bytes that are seen twice do no harm, and a whole word is read at once.
+            let last = bytes.last_chunk().map_or_else(
+                || rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+                |word| u64::from_le_bytes(*word),
+            );
+            self.add(last);
         }
+    }
+
+    /// What text ends with.
+    fn write_u8(&mut self, byte: u8) {
+        self.0 ^= u64::from(byte);
     }
 
     fn finish(&self) -> u64 {
