@@ -12,6 +12,7 @@
 #include <bpf/bpf_helpers.h>
 #include "filter.bpf.h"
 #include "record.bpf.h"
+#include "stack.bpf.h"
 #include "timer_rows.bpf.h"
 
 #define EEXIST 17
@@ -29,6 +30,8 @@
 
 // 1: how late timers expire, and how long they run.
 const volatile __u32 with_expiry = 0;
+// 1: from where timers are started, by row.
+const volatile __u32 with_stacks = 0;
 // Histograms a row has: 1, or 3 of those that expire.
 const volatile __u32 histograms = 1;
 // Nanoseconds of a jiffy.
@@ -238,6 +241,9 @@ static __always_inline int started(void *ctx, struct start *start)
 	row = row_of(start, cpu, &mine->rows);
 	record_value(cpu, row * histograms + DELAY, duration(start->delay));
 	arm(mine, start->timer, row, cpu);
+	// A base is locked, without interrupts: no other start comes between.
+	if (with_stacks)
+		count_stack(ctx, 0, row);
 	return 0;
 }
 

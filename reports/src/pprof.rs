@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use hostdiag_model::stacks::{Frame, Stack, StackKey, Symbol};
-use hostdiag_model::trace::{Payload, Trace};
+use hostdiag_model::trace::Trace;
 use hostdiag_model::{Recording, harmless::harmless};
 
 use self::wire::Message;
@@ -15,7 +15,7 @@ mod wire;
 /// All stacks of a recording, all windows together. Absent where it has none.
 pub fn profile(recording: &Recording, trace: &Trace) -> Option<Vec<u8>> {
     let windows = trace.windows.by_interval(None);
-    let Payload::Stacks(counts) = &windows.first()?.payload else { return None };
+    let counts = windows.first()?.payload.stacks()?;
     let mut profile = Profile::default();
     let calls = profile.value_type("calls", "count");
     for (key, count) in counts.iter() {

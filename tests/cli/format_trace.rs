@@ -54,6 +54,7 @@ struct AskedTimers {
     by: Option<String>,
     expiry: Option<bool>,
     histograms: Option<bool>,
+    start_stacks: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -251,6 +252,7 @@ pub(crate) struct TimerCount {
     delay: Histogram,
     late: Option<Histogram>,
     run: Option<Histogram>,
+    stacks: Option<Stacks>,
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use hostdiag_model::stacks::{Frame, Part, StackKey, Symbol};
+use hostdiag_model::stacks::{Frame, Part, StackCounts, StackKey, Symbol};
 use hostdiag_model::trace::Payload;
 
 use super::trace::Traced;
@@ -64,13 +64,18 @@ impl Traced {
     /// Everything that was counted, in all windows.
     #[track_caller]
     pub(crate) fn stacks(&self) -> Vec<Counted> {
+        let windows = self.trace().windows.by_interval(None);
+        let Some(Payload::Stacks(counts)) = windows.first().map(|window| &window.payload) else {
+            panic!("no stacks: {}", self.said)
+        };
+        self.named(counts)
+    }
+
+    /// Counts of its stacks, with their names.
+    pub(crate) fn named(&self, counts: &StackCounts) -> Vec<Counted> {
         let trace = self.trace();
         let names = |part: &Option<Part>| {
             part.as_ref().map(|part| trace.stacks.frames(part).map(name).collect::<Vec<_>>())
-        };
-        let windows = trace.windows.by_interval(None);
-        let Some(Payload::Stacks(counts)) = windows.first().map(|window| &window.payload) else {
-            panic!("no stacks: {}", self.said)
         };
         let counted = counts.iter().map(|(key, count)| {
             let stack = trace.stacks.stack(key.stack).unwrap();

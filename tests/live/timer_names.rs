@@ -15,7 +15,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerSetTimeFlags};
 use nix::unistd::gettid;
 
 use crate::lab::timers::{Connections, arm, fates, timer_fd, wait_in_vain};
-use crate::lab::{Traced, Tracing, Unprivileged, hostdiag, wait_until};
+use crate::lab::{Counted, Traced, Tracing, Unprivileged, hostdiag, wait_until};
 
 const FAR: Duration = Duration::from_secs(100);
 
@@ -29,7 +29,8 @@ fn counted<T>(args: &[&str], work: impl FnOnce() -> T) -> (Traced, T) {
     let traced = tracing.record();
     assert_eq!(traced.status, Some(0), "{}", traced.said);
     let lost: Vec<_> = traced.accounting().losses().collect();
-    assert!(lost.is_empty() || args.contains(&"--max-timers"), "{lost:?}");
+    let few = args.iter().any(|arg| arg.starts_with("--max-"));
+    assert!(lost.is_empty() || few, "{lost:?}");
     (traced, result)
 }
 
@@ -169,6 +170,72 @@ fn timer_names_counts_apart_by_who_started_them() {
 }
 
 #[test]
+fn timer_names_shows_from_where_timers_are_started() {
+    let connections = Connections::new(9);
+    let (traced, ()) = counted(&["--start-stacks"], || {
+        let timer = timer_fd(ClockId::CLOCK_MONOTONIC);
+        (0..13).for_each(|_| arm(&timer, FAR));
+        timer.unset().unwrap();
+        connections.cancel_all();
+        connections.rearm(3, 21);
+        wait_in_vain(3, Duration::from_millis(20));
+    });
+    assert_eq!(traced.accounting().stack_lost, Some(0), "{}", traced.said);
+    let stacks = |function: &str| {
+        let row = traced.timer(function);
+        let counts = row.stacks.unwrap();
+        assert_eq!(counts.total(), row.started, "{function}: {}", traced.said);
+        traced.named(&counts)
+    };
+    // Two ways to the same timer: SO_KEEPALIVE and TCP_KEEPIDLE.
+    let keepalive = stacks("tcp_keepalive_timer");
+    assert_eq!(through(&keepalive, "__x64_sys_setsockopt"), 9 + 22, "{keepalive:#?}");
+    assert_eq!(through(&keepalive, "tcp_setsockopt"), 21, "{keepalive:#?}");
+    let sleeps = stacks("process_timeout");
+    assert_eq!(through(&sleeps, "schedule_timeout"), 3, "{sleeps:#?}");
+    let armed = stacks("timerfd_tmrproc");
+    assert_eq!(through(&armed, "__x64_sys_timerfd_settime"), 13, "{armed:#?}");
+    // What made the system call, in the process; what called that keeps no frame
+    // pointers.
+    for stack in armed {
+        assert!(stack.user.as_ref().unwrap()[0].contains("timerfd_settime"), "{stack:#?}");
+    }
+}
+
+/// How often timers were started by way of this function of the kernel. All of their
+/// stacks begin with what started them, and not with what looks at that.
+#[track_caller]
+fn through(stacks: &[Counted], function: &str) -> u64 {
+    const STARTS: [&str; 5] = ["mod_timer", "add_timer", "schedule_timeout", "enqueue_", "hrtimer_start"];
+    let has = |stack: &&Counted| {
+        let kernel = stack.kernel.as_deref().unwrap();
+        let first = kernel[0].trim_start_matches('_');
+        assert!(STARTS.iter().any(|start| first.starts_with(start)), "{stack:#?}");
+        kernel.iter().any(|name| name.trim_start_matches("do_") == function)
+    };
+    stacks.iter().filter(has).map(|stack| stack.count).sum()
+}
+
+#[test]
+fn timer_names_says_when_there_is_no_room_for_stacks() {
+    let (traced, ()) = counted(&["--start-stacks", "--max-stacks", "1"], || {
+        let timer = timer_fd(ClockId::CLOCK_MONOTONIC);
+        (0..13).for_each(|_| arm(&timer, FAR));
+        timer.unset().unwrap();
+        wait_in_vain(3, Duration::from_millis(20));
+    });
+    let row = traced.timer("timerfd_tmrproc");
+    assert_eq!((row.started, traced.timer("process_timeout").started), (13, 3));
+    // The first stack there is room for, and every start without one is known.
+    let windows = traced.trace().windows.iter();
+    let kept: u64 = windows.filter_map(|window| Some(window.payload.stacks()?.total())).sum();
+    let lost = traced.accounting().stack_lost.unwrap();
+    assert!(kept > 0 && lost >= 3, "{kept} {lost}");
+    assert_eq!(Some(kept + lost), traced.accounting().entries, "{}", traced.said);
+    assert!(traced.said.contains("(--max-stacks)"), "{}", traced.said);
+}
+
+#[test]
 fn timer_names_takes_only_what_was_asked_for() {
     let here = fs::read_to_string("/proc/thread-self/comm").unwrap();
     let process = std::process::id().to_string();
@@ -210,7 +277,18 @@ fn timer_names_prints_what_it_keeps() {
     let file = std::env::temp_dir().join(format!("hostdiag-timer-names-{}.hd", gettid()));
     let path = file.to_str().unwrap();
     let thread = gettid().to_string();
-    let args = ["timer-names", "-T", "-i", "200ms", "--histogram", "--tid", &thread, "--output", path];
+    let args = [
+        "timer-names",
+        "-T",
+        "-i",
+        "200ms",
+        "--histogram",
+        "--start-stacks",
+        "--tid",
+        &thread,
+        "--output",
+        path,
+    ];
     let tracing = Tracing::start(&args);
     let timer = timer_fd(ClockId::CLOCK_MONOTONIC);
     for _ in 0..3 {
@@ -219,12 +297,19 @@ fn timer_names_prints_what_it_keeps() {
     }
     let (output, said) = tracing.interrupt();
     let report = hostdiag().args(["report", path]).output().unwrap();
+    let folded = hostdiag().args(["report", "--format", "folded", path]).output().unwrap();
     fs::remove_file(&file).unwrap();
-    let [printed, again] = [output.stdout, report.stdout].map(|text| String::from_utf8(text).unwrap());
+    let [printed, again, folded] =
+        [output.stdout, report.stdout, folded.stdout].map(|text| String::from_utf8(text).unwrap());
     assert_eq!((output.status.code(), again), (Some(0), printed.clone()), "{said}");
     let rows = printed.lines().filter(|line| line.ends_with("timerfd_tmrproc"));
     let counts = rows.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     assert_eq!(counts.sum::<u64>(), 12, "{printed}");
+    let ours = |line: &&str| line.contains(";__x64_sys_timerfd_settime;") && !line.contains("interrupt");
+    let armed = folded.lines().filter(ours);
+    let counts = armed.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    assert_eq!(counts.sum::<u64>(), 12, "{folded}");
+    assert!(printed.contains("\nstarts of timerfd_tmrproc\n"), "{printed}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hostdiag_model::stacks::{Part, StackCounts};
-use hostdiag_model::trace::Window;
+use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Host};
 
 use super::*;

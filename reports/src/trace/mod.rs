@@ -93,7 +93,7 @@ pub fn block(started_ms: u64, trace: &Trace, window: &Window) -> String {
             format!("{above}{}", counts::table(&trace.head, counts, window.length_ms()))
         }
         Payload::Timers(list) => {
-            format!("{above}{}", timers::block(&trace.head, list, window.length_ms()))
+            format!("{above}{}", timers::block(&trace.head, &trace.stacks, list, window.length_ms()))
         }
         Payload::Latency(list) => latency::block(&trace.head, list, time),
         Payload::Values(counts) => values::table(&trace.head, counts, time),

@@ -73,6 +73,47 @@ pub fn folded(stacks: Stacks<'_>, form: Form) -> String {
     page.finish()
 }
 
+/// So many stacks, the most frequent last, as many frames in a line as there is room
+/// for, innermost first; before them how many more there are.
+pub fn compact(stacks: Stacks<'_>, top: u32) -> String {
+    let mut all = by_count(stacks, None, |_, stack| paragraph(stacks.table, stack));
+    let shown = all.split_off(all.len().saturating_sub(top as usize));
+    let mut page = Page::new(Style::default());
+    let count = |count: u64| format!("{count:>9}  ");
+    if !all.is_empty() {
+        let rest = all.iter().fold(0_u64, |sum, (count, _)| sum.saturating_add(*count));
+        page.line(&format!("{}{}", count(rest), crate::page::count(all.len(), "other stack")));
+    }
+    for (number, stack) in shown {
+        page.line(&format!("{}{stack}", count(number)));
+    }
+    page.finish()
+}
+
+/// A stack as lines to stand behind a count; the process's part begins one.
+fn paragraph(table: &StackTable, stack: &Stack) -> String {
+    let parts = stack.kernel.iter().chain(&stack.user);
+    let lines: Vec<String> = parts.flat_map(|part| wrapped(table, part)).collect();
+    lines.join("\n           ")
+}
+
+fn wrapped(table: &StackTable, part: &Part) -> Vec<String> {
+    const WIDTH: usize = 89;
+    let frames = table.frames(part).map(|frame| frame_line(frame, Form::default()));
+    let gap = part.gap.as_ref().map(|gap| format!("[{}]", harmless(gap)));
+    let mut lines: Vec<String> = Vec::new();
+    for word in frames.chain(gap) {
+        match lines.last_mut() {
+            None => lines.push(word),
+            Some(line) if line.chars().count() + 3 + word.chars().count() > WIDTH => {
+                lines.push(format!("< {word}"));
+            }
+            Some(line) => line.push_str(&format!(" < {word}")),
+        }
+    }
+    lines
+}
+
 /// Stacks as text with the sum of those that read the same, rarest first.
 pub(super) fn by_count(
     stacks: Stacks<'_>,

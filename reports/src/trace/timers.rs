@@ -3,11 +3,16 @@
 use hostdiag_model::Histogram;
 use hostdiag_model::harmless::harmless;
 use hostdiag_model::histogram::Bounds;
+use hostdiag_model::stacks::StackTable;
 use hostdiag_model::trace::{AskedTimers, By, Group, Head, Owner, Timer, TimerCount};
 
 use super::duration::duration;
 use super::latency::{self, Block, Form, Key};
 use super::name;
+use super::stacks::{self, Stacks};
+
+/// Stacks that are shown of a row, where nothing else was asked for.
+const STACKS: u32 = 5;
 
 /// A column: its title, and what a row has in it.
 struct Column {
@@ -19,12 +24,15 @@ struct Column {
 }
 
 /// Rows by count, the largest last, as `sort -n` has them.
-pub(super) fn block(head: &Head, list: &[TimerCount], length_ms: u64) -> String {
+pub(super) fn block(head: &Head, stacks: &StackTable, list: &[TimerCount], length_ms: u64) -> String {
     let asked = head.asked.timers.unwrap_or_default();
     let rows = shown(list, head.asked.top);
     let mut text = table(&columns(&rows, asked, length_ms));
     if asked.histograms {
         text.push_str(&histograms(&rows));
+    }
+    if asked.start_stacks {
+        text.push_str(&starts(&rows, stacks, head.asked.top));
     }
     text
 }
@@ -135,13 +143,29 @@ fn owner(timer: &Timer) -> String {
     }
 }
 
+/// What a row is of, on one line.
+fn title(row: &TimerCount) -> String {
+    let parts = [group(row), function(row), row.timer.as_ref().map_or(String::new(), owner)];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("  ")
+}
+
+/// From where those of each row were started, under its name.
+fn starts(rows: &[&TimerCount], table: &StackTable, top: Option<u32>) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let Some(counts) = &row.stacks else { continue };
+        text.push_str(&format!("\nstarts of {}\n", title(row)));
+        text.push_str(&stacks::compact(Stacks { table, counts }, top.unwrap_or(STACKS)));
+    }
+    text
+}
+
 /// Those of each row under its name.
 fn histograms(rows: &[&TimerCount]) -> String {
     let mut text = String::new();
     for row in rows {
-        let parts = [group(row), function(row), row.timer.as_ref().map_or(String::new(), owner)];
-        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        let title = parts.join("  ");
+        let title = title(row);
         let all = [("delay", Some(&row.delay)), ("late", row.late.as_ref()), ("run", row.run.as_ref())];
         let some = all.into_iter().filter_map(|(what, histogram)| Some((what, histogram?)));
         for (what, histogram) in some.filter(|(_, histogram)| histogram.count() > 0) {

@@ -67,9 +67,10 @@ pub fn live(trace: &Trace, last: &Window, lost: u64, overhead: Option<Overhead>)
 /// What to do next: look where the calls come from, keep the recording unless it
 /// is. Nothing beside the layout of another tool.
 pub fn next(head: &Head, kept: bool) -> Option<String> {
-    if head.asked.timers.is_some() {
+    if let Some(timers) = head.asked.timers {
+        let next = if timers.start_stacks { "--expire" } else { "--start-stacks" };
         let keep = if kept { "" } else { "     Keep   --output timers.hd" };
-        return Some(format!("Next   hostdiag stackcount -K t:timer:timer_start{keep}"));
+        return Some(format!("Next   hostdiag timer-names {next}{keep}"));
     }
     if head.asked.profile.is_some() {
         return (!head.asked.stacks.folded).then(|| profile::next(kept));
@@ -366,7 +367,7 @@ mod tests {
         let mut head = head(Mechanism::RawTracepoint, Reason::OnlyWay);
         head.asked = Asked { timers: Some(AskedTimers::default()), ..Asked::default() };
         assert_eq!(tracing(&head), "Tracing 1 tracepoint (raw-tracepoint)... Hit Ctrl-C to end.");
-        let next = "Next   hostdiag stackcount -K t:timer:timer_start     Keep   --output timers.hd";
+        let next = "Next   hostdiag timer-names --start-stacks     Keep   --output timers.hd";
         assert_eq!(super::next(&head, false).as_deref(), Some(next));
         let accounting = Accounting {
             recursion_missed: Some(0),

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use counts::check;
 pub use counts::{StackCounts, StackKey};
 
 mod counts;

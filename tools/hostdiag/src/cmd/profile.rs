@@ -80,6 +80,7 @@ impl Args {
             names: true,
             measure: if self.off_cpu { Measure::Time } else { Measure::Events },
             at: if self.off_cpu { At::RawTracepoint } else { At::Sample },
+            causes: false,
             max_stacks: self.max_stacks,
         }
     }

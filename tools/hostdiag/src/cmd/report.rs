@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use hostdiag_model::trace::Payload;
+use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::{chart, fix, offload, pprof, trace};
 
@@ -115,7 +115,13 @@ fn without_stacks(data: &Data) -> Failure {
 pub(super) fn fold(data: &mut Data) -> Result<(), Failure> {
     let without = without_stacks(data);
     let Data::Trace(trace) = data else { return Err(without) };
-    if !trace.windows.iter().all(|window| matches!(window.payload, Payload::Stacks(_))) {
+    let folded = |window: &Window| {
+        let payload = Payload::Stacks(window.payload.stacks()?.into_owned());
+        Some(Window { payload, ..*window })
+    };
+    let windows = trace.windows.iter().filter_map(folded).collect();
+    let before = std::mem::replace(&mut trace.windows, windows);
+    if trace.windows.is_empty() && !before.is_empty() {
         return Err(without);
     }
     let asked = &mut trace.head.asked;

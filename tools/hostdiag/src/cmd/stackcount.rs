@@ -91,6 +91,7 @@ impl Args {
             names: false,
             measure: Measure::Events,
             at: At::Function,
+            causes: false,
             max_stacks: self.max_stacks,
         }
     }

@@ -30,7 +30,8 @@ use crate::stop::Stop;
 #[command(
     mut_arg("duration", |duration| duration.short('d')),
     after_help = "Examples:\n  hostdiag timer-names -d 10 -p 3416\n  \
-    hostdiag timer-names -T -i 1 --top 10\n  hostdiag timer-names --by comm --expire -d 10\n\n\
+    hostdiag timer-names -T -i 1 --top 10\n  hostdiag timer-names --by comm --expire -d 10\n  \
+    hostdiag timer-names --start-stacks -d 10 --top 5\n\n\
     Exit status: 0 counted; 2 wrong usage or an error; 4 a privilege or kernel feature is missing."
 )]
 pub struct Args {
@@ -47,6 +48,15 @@ pub struct Args {
     /// the other two.
     #[arg(long)]
     pub histogram: bool,
+    /// From where timers are started: under the table the call stacks of each row, in
+    /// the kernel and in the process.
+    #[arg(long)]
+    pub start_stacks: bool,
+    /// Most different stacks that are kept; starts with others have none, and are said
+    /// to be lost.
+    #[arg(long, value_name = "N", default_value_t = 65_536, requires = "start_stacks",
+        value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub max_stacks: u32,
     /// Most timers whose fate is followed at a time; what becomes of others is not
     /// known, and said to be.
     #[arg(long, value_name = "N", default_value_t = 65_536,
@@ -72,7 +82,7 @@ impl Args {
             ByWhat::Comm => By::Comm,
             ByWhat::Pid => By::Pid,
         });
-        AskedTimers { by, expiry: self.expire, histograms: self.histogram }
+        AskedTimers { by, expiry: self.expire, histograms: self.histogram, start_stacks: self.start_stacks }
     }
 }
 
@@ -83,7 +93,7 @@ pub fn run(args: &Args) -> Result<Status> {
     let session = Session::new(&args.run, "timer-names");
     let asked = session.asked(&[], &filter);
     let mut storage = MaybeUninit::uninit();
-    let options = Options { asked: args.asked(), max_timers: args.max_timers };
+    let options = Options { asked: args.asked(), max_timers: args.max_timers, max_stacks: args.max_stacks };
     let mut counting = Counting::start(&mut storage, &filter, options)?;
     let head = counting.head(asked);
     session.run(head, (&stop, &watch), &mut counting)

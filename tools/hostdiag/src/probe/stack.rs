@@ -35,6 +35,8 @@ pub struct Options {
     pub measure: Measure,
     /// Where they begin.
     pub at: At,
+    /// Only what led to an event: not the process that an interrupt came upon.
+    pub causes: bool,
     /// So many different ones at most.
     pub max_stacks: u32,
 }
@@ -93,7 +95,7 @@ pub(crate) fn seeds() -> [u64; 2] {
 
 /// What stacks were counted at, by slot.
 pub struct Sources<'a> {
-    /// Functions and events, by their index.
+    /// Functions and events, by their index; none where stacks are of something else.
     pub functions: Vec<&'a Function>,
     /// The index of each slot.
     pub indexes: &'a HashMap<u32, usize>,
@@ -106,7 +108,7 @@ impl Sources<'_> {
 
     /// The index as counts have it: nothing where there is but one.
     fn index(&self, slot: u32) -> Option<u32> {
-        let index = self.indexes.get(&slot).filter(|_| self.functions.len() > 1);
+        let index = self.indexes.get(&slot).filter(|_| self.indexes.len() > 1);
         index.and_then(|index| u32::try_from(*index).ok())
     }
 }

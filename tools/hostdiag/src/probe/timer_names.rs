@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
 use hostdiag_model::Histogram;
+use hostdiag_model::stacks::{Additions, StackCounts, StackKey};
 use hostdiag_model::trace::{
     Accounting, Asked, AskedTimers, Attach, By, Filter, Function, Head, Mechanism, Payload, Reason, Timer,
     TimerCount, timers,
@@ -21,6 +22,7 @@ use super::records::Records;
 use super::records::layout::Layout;
 use super::run::Tool;
 use super::skeleton::{self, skeleton};
+use super::stack::{self, At, Collector, Measure, Sources, Totals};
 use super::{quietly, refused};
 use crate::sys::{self, Counters};
 
@@ -32,6 +34,8 @@ skeleton!("timer_names");
 const ROWS: u32 = 1024;
 /// Bytes that the histograms of all rows may take.
 const MAX_MEMORY: u64 = 64 << 20;
+/// Bytes of a ring that nothing goes through: the least, a page.
+const NO_RING: u32 = 4096;
 /// The tracepoints that are attached to, in this order; the last only where expiry
 /// is asked for.
 const EVENTS: [&str; 8] = [
@@ -52,6 +56,8 @@ pub struct Options {
     pub asked: AskedTimers,
     /// Most timers whose fate is followed at a time.
     pub max_timers: u32,
+    /// Most different stacks of starts, where they are asked for.
+    pub max_stacks: u32,
 }
 
 /// Programs that count timers, attached.
@@ -66,6 +72,8 @@ pub struct Counting<'a> {
     known: HashMap<u32, Timer>,
     /// Each row at the last reading.
     before: HashMap<u32, Seen>,
+    /// From where timers are started, by row; absent where it was not asked for.
+    stacks: Option<Collector<'a>>,
 }
 
 /// All that was counted of a row so far.
@@ -120,7 +128,11 @@ impl<'a> Counting<'a> {
             .context("failed to map the rows")?;
         let records = Records::new(records, layout);
         let (known, before) = (HashMap::new(), HashMap::new());
-        Ok(Self { skel, records, rows, options, epoch: 0, naming, known, before })
+        let stacks = match options.asked.start_stacks {
+            true => Some(Collector::new(&skel.maps.stacks, of_stacks(options), HashMap::new())?),
+            false => None,
+        };
+        Ok(Self { skel, records, rows, options, epoch: 0, naming, known, before, stacks })
     }
 
     /// What a recording begins with.
@@ -165,12 +177,25 @@ impl<'a> Counting<'a> {
         Some(Seen { started, removed, expired, rearmed, histograms: histograms.collect::<Option<_>>()? })
     }
 
+    /// The stacks of starts since the last reading, by row.
+    fn stacks_since(&mut self) -> Result<HashMap<u32, StackCounts>> {
+        let Some(stacks) = &mut self.stacks else { return Ok(HashMap::new()) };
+        let indexes = (0..ROWS).map(|row| (row, row as usize)).collect();
+        let sources = Sources { functions: Vec::new(), indexes: &indexes };
+        let mut rows: HashMap<u32, StackCounts> = HashMap::new();
+        for (key, count) in stacks.read(&self.skel.maps.counts, &sources)?.iter() {
+            let row = rows.entry(key.function.unwrap_or(0)).or_default();
+            row.add(StackKey { function: None, ..key.clone() }, count);
+        }
+        Ok(rows)
+    }
+
     /// What was counted of a row since the last reading, whose epoch was `closed`.
-    fn since(&mut self, row: u32, closed: u64) -> Option<TimerCount> {
+    fn since(&mut self, row: u32, closed: u64, stacks: Option<StackCounts>) -> Option<TimerCount> {
         let now = self.seen(row)?;
         let before = self.before.get(&row);
         let nothing = (now.started, now.removed) == (0, 0) || before == Some(&now);
-        if nothing {
+        if nothing && stacks.is_none() {
             return None;
         }
         let first = row * histograms(self.options);
@@ -194,6 +219,7 @@ impl<'a> Counting<'a> {
             delay,
             late,
             run,
+            stacks,
         };
         self.before.insert(row, now);
         Some(count)
@@ -206,6 +232,21 @@ impl<'a> Counting<'a> {
 
 fn histograms(options: Options) -> u32 {
     if options.asked.expiry { 3 } else { 1 }
+}
+
+/// How starts are counted by stack.
+fn of_stacks(options: Options) -> stack::Options {
+    let max_stacks = if options.asked.start_stacks { options.max_stacks } else { 1 };
+    stack::Options {
+        kernel: true,
+        user: true,
+        processes: false,
+        names: false,
+        measure: Measure::Events,
+        at: At::RawTracepoint,
+        causes: true,
+        max_stacks,
+    }
 }
 
 fn load<'a>(
@@ -224,12 +265,18 @@ fn load<'a>(
     open.maps.names.set_max_entries(ROWS)?;
     open.maps.unused.set_max_entries(ROWS)?;
     skeleton::set_up_filter!(open, filter);
+    // Timers are started without interrupts: one at a time on a CPU.
+    stack::set_up!(open, of_stacks(options), 1);
+    if !options.asked.start_stacks {
+        open.maps.stacks.set_max_entries(NO_RING)?;
+    }
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.shard_mask = layout.shards - 1;
         rodata.groups = layout.groups;
         rodata.sub_bits = layout.resolution.sub_bits().into();
         rodata.rows_of_shard = ROWS;
         rodata.histograms = histograms(options);
+        rodata.with_stacks = options.asked.start_stacks.into();
         rodata.with_expiry = options.asked.expiry.into();
         rodata.tick_ns = tick_ns();
         rodata.delayed_work_timer_fn = trampolines.delayed_work_timer_fn;
@@ -270,10 +317,13 @@ impl Tool for Counting<'_> {
         }
         // What still writes to the epoch before ends here.
         sys::programs_have_ended();
+        // A start is counted before its stack is.
+        let mut stacks = self.stacks_since()?;
         self.name()?;
         let mut rows: Vec<u32> = self.known.keys().copied().chain([0]).collect();
         rows.sort_unstable();
-        let list: Vec<TimerCount> = rows.into_iter().filter_map(|row| self.since(row, closed)).collect();
+        let list: Vec<TimerCount> =
+            rows.into_iter().filter_map(|row| self.since(row, closed, stacks.remove(&row))).collect();
         Ok(Payload::Timers(timers::merged(list)))
     }
 
@@ -296,6 +346,7 @@ impl Tool for Counting<'_> {
     fn account(&self) -> Accounting {
         let [started, removed, untracked] =
             [Row::Started, Row::Removed, Row::Untracked].map(|counter| self.total(counter));
+        let totals = Totals::of(&self.skel.maps.scratch);
         // Kernels that do not tell run the programs whatever else runs (before
         // 05b24ff9b2cf, Linux 6.1).
         let missed = |program| sys::program_use(program).ok()?.recursion_missed;
@@ -303,8 +354,25 @@ impl Tool for Counting<'_> {
             entries: Some(started),
             recursion_missed: Some(self.programs().into_iter().filter_map(missed).sum()),
             timer_untracked: Some(untracked),
+            stack_lost: self
+                .stacks
+                .as_ref()
+                .map(|stacks| totals.no_room + totals.nested + stacks.not_handed_over()),
+            stack_cut: self.stacks.as_ref().map(Collector::cut),
             timer_pending: Some(started.saturating_sub(removed).saturating_sub(untracked)),
             ..Accounting::default()
         }
+    }
+
+    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
+        self.stacks.is_some().then(|| self.skel.maps.stacks.as_fd())
+    }
+
+    fn drain(&mut self) {
+        self.stacks.iter_mut().for_each(Collector::drain);
+    }
+
+    fn stacks(&mut self) -> Additions {
+        self.stacks.as_mut().map(Collector::additions).unwrap_or_default()
     }
 }

@@ -89,17 +89,28 @@ impl StackCounts {
     /// # Errors
     /// In words: which stack there is not, or that they are too large as text.
     pub fn check(&self, table: &StackTable) -> Result<(), String> {
-        let mut text = 0usize;
-        for key in self.0.keys() {
-            let stack = key.stack;
-            table.stack(stack).ok_or_else(|| format!("there is no stack {stack}"))?;
-            text = text.saturating_add(table.text(stack));
-        }
-        if text > MAX_TEXT {
-            return Err(format!("the stacks are {} MiB as text; at most {}", text >> 20, MAX_TEXT >> 20));
-        }
-        Ok(())
+        check([self], table)
     }
+}
+
+/// Whether all of these counts are of this table and can be shown together.
+///
+/// # Errors
+/// In words: which stack there is not, or that they are too large as text.
+pub(crate) fn check<'a>(
+    counts: impl IntoIterator<Item = &'a StackCounts>,
+    table: &StackTable,
+) -> Result<(), String> {
+    let mut text = 0usize;
+    for key in counts.into_iter().flat_map(|counts| counts.0.keys()) {
+        let stack = key.stack;
+        table.stack(stack).ok_or_else(|| format!("there is no stack {stack}"))?;
+        text = text.saturating_add(table.text(stack));
+    }
+    if text > MAX_TEXT {
+        return Err(format!("the stacks are {} MiB as text; at most {}", text >> 20, MAX_TEXT >> 20));
+    }
+    Ok(())
 }
 
 /// How counts are written.

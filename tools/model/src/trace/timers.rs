@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attach::Function;
 use super::latency::{By, Group};
 use crate::histogram::Histogram;
+use crate::stacks::{self, StackCounts, StackTable};
 
 /// What is to be shown of timers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct AskedTimers {
     /// Histograms of each row.
     #[serde(skip_serializing_if = "is_false")]
     pub histograms: bool,
+    /// From where timers of each row are started.
+    #[serde(skip_serializing_if = "is_false")]
+    pub start_stacks: bool,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -67,7 +71,8 @@ pub struct Timer {
 ///
 /// What ended is not always what was started in the same stretch of time. A timer is
 /// removed before its handler runs, so that a stretch can lie in between: there
-/// `expired` can be more than `removed`, and only the sum of all is right.
+/// `expired` can be more than `removed`, and only the sum of all is right. A start is
+/// counted before its stack is, likewise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimerCount {
     /// Which; absent: all those that there was no row left for.
@@ -89,6 +94,10 @@ pub struct TimerCount {
     /// How long its handler ran; absent where it was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Histogram>,
+    /// The stacks that started them: as many as `started`, but for those that were
+    /// lost; absent where they were not asked for, or there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stacks: Option<StackCounts>,
 }
 
 impl TimerCount {
@@ -114,6 +123,9 @@ impl TimerCount {
                 (_, None) => {}
             }
         }
+        if let Some(stacks) = other.stacks {
+            self.stacks.get_or_insert_default().merge(&stacks);
+        }
     }
 }
 
@@ -131,11 +143,25 @@ pub fn merged(lists: impl IntoIterator<Item = TimerCount>) -> Vec<TimerCount> {
     sums.into_values().collect()
 }
 
-/// What is wrong with a list that was read.
+/// The stacks of all rows together; absent where none has any.
+pub fn start_stacks(list: &[TimerCount]) -> Option<StackCounts> {
+    let mut rows = list.iter().filter_map(|count| count.stacks.as_ref());
+    let mut all = rows.next()?.clone();
+    rows.for_each(|stacks| all.merge(stacks));
+    Some(all)
+}
+
+/// What is wrong with a list that was read, where there are these stacks.
 ///
 /// # Errors
 /// In words, for the reader of recordings.
-pub(super) fn check(list: &[TimerCount]) -> Result<(), String> {
+pub(super) fn check(list: &[TimerCount], table: &StackTable) -> Result<(), String> {
+    let counts = || list.iter().filter_map(|count| count.stacks.as_ref());
+    stacks::check(counts(), table)?;
+    if counts().flat_map(StackCounts::iter).any(|(key, _)| key.function.is_some()) {
+        return Err("a stack of a timer with a function of its own".into());
+    }
+
     let sorted = list.windows(2).all(|pair| pair[0].timer < pair[1].timer);
     if sorted { Ok(()) } else { Err("timers that are not in their order".into()) }
 }
@@ -144,6 +170,7 @@ pub(super) fn check(list: &[TimerCount]) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::histogram::Resolution;
+    use crate::stacks::{Stack, StackKey};
 
     fn timer(name: &str) -> Option<Timer> {
         let function = Function { name: name.into(), ..Function::default() };
@@ -153,7 +180,7 @@ mod tests {
     fn count(timer: Option<Timer>, [started, removed, expired, rearmed]: [u64; 4]) -> TimerCount {
         let mut delay = Histogram::new(Resolution::FINEST);
         delay.add(7, started);
-        TimerCount { timer, started, removed, expired, rearmed, delay, late: None, run: None }
+        TimerCount { timer, started, removed, expired, rearmed, delay, late: None, run: None, stacks: None }
     }
 
     #[test]
@@ -176,8 +203,31 @@ mod tests {
         let list = merged(rows);
         let order: Vec<_> = list.iter().map(|count| count.timer.clone()).collect();
         assert_eq!(order, [None, timer("a"), timer("b"), other]);
-        assert_eq!(check(&list), Ok(()));
-        assert!(check(&[list[1].clone(), list[1].clone()]).is_err());
+        assert_eq!(check(&list, &StackTable::new()), Ok(()));
+        assert!(check(&[list[1].clone(), list[1].clone()], &StackTable::new()).is_err());
+    }
+
+    #[test]
+    fn stacks_are_added_by_row_and_are_those_of_the_table() {
+        let key = |stack, function| StackKey { stack, function, pid: None, comm: None };
+        let row = |name, key: StackKey, starts| {
+            let mut counts = StackCounts::new();
+            counts.add(key, starts);
+            TimerCount { stacks: Some(counts), ..count(timer(name), [starts, 0, 0, 0]) }
+        };
+        let mut table = StackTable::new();
+        table.add_stack(Stack::default());
+        let list = merged([row("f", key(0, None), 2), row("f", key(0, None), 3), row("g", key(0, None), 4)]);
+        let totals: Vec<_> = list.iter().map(|row| row.stacks.as_ref().unwrap().total()).collect();
+        assert_eq!(totals, [5, 4]);
+        assert_eq!(start_stacks(&list).unwrap().iter().collect::<Vec<_>>(), [(&key(0, None), 9)]);
+        assert_eq!(start_stacks(&[count(timer("f"), [1, 0, 0, 0])]), None);
+        assert_eq!(check(&list, &table), Ok(()));
+        assert_eq!(check(&[row("f", key(1, None), 1)], &table), Err("there is no stack 1".into()));
+        assert!(check(&[row("f", key(0, Some(0)), 1)], &table).is_err());
+        let text = serde_json::to_string(&list[1]).unwrap();
+        assert!(text.ends_with(r#","stacks":{"counts":[{"stack":0,"count":4}]}}"#), "{text}");
+        assert_eq!(serde_json::from_str::<TimerCount>(&text).unwrap(), list[1]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What was counted in stretches of time.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -64,9 +65,23 @@ impl Payload {
     /// How many counts of stacks or values it has.
     fn rows(&self) -> usize {
         match self {
-            Self::Counts(_) | Self::Latency(_) | Self::Timers(_) | Self::Distribution(_) => 0,
+            Self::Counts(_) | Self::Latency(_) | Self::Distribution(_) => 0,
             Self::Values(counts) => counts.len(),
             Self::Stacks(counts) => counts.iter().count(),
+            Self::Timers(list) => {
+                let stacks = list.iter().filter_map(|count| count.stacks.as_ref());
+                stacks.map(|stacks| stacks.iter().count()).sum()
+            }
+        }
+    }
+
+    /// Its stacks and how often each was seen; of timers those that started them.
+    /// Absent where it has none.
+    pub fn stacks(&self) -> Option<Cow<'_, StackCounts>> {
+        match self {
+            Self::Counts(_) | Self::Latency(_) | Self::Values(_) | Self::Distribution(_) => None,
+            Self::Stacks(counts) => Some(Cow::Borrowed(counts)),
+            Self::Timers(list) => timers::start_stacks(list).map(Cow::Owned),
         }
     }
 
@@ -105,7 +120,7 @@ impl Payload {
                     && counts.iter().all(|(function, _)| attached(*function))
             }
             Self::Latency(list) | Self::Distribution(list) => return latency::check(list, functions),
-            Self::Timers(list) => return timers::check(list),
+            Self::Timers(list) => return timers::check(list, stacks),
             Self::Values(counts) => return arguments::check(counts, functions),
             Self::Stacks(counts) => {
                 counts.check(stacks)?;

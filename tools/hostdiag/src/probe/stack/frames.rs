@@ -31,6 +31,8 @@ pub(super) struct Naming {
     samples: bool,
     /// They are of raw tracepoints.
     raw: bool,
+    /// They are of what caused an event alone.
+    causes: bool,
     /// Where the functions begin, by slot.
     entries: HashMap<u32, u64>,
     most: usize,
@@ -59,11 +61,11 @@ struct Names {
 
 impl Naming {
     pub(super) fn new(options: Options, entries: HashMap<u32, u64>) -> Self {
-        let Options { kernel, user, at, .. } = options;
+        let Options { kernel, user, at, causes, .. } = options;
         let (samples, raw) = (at == At::Sample, at == At::RawTracepoint);
         let most = fs::read_to_string(MOST).ok().and_then(|text| text.trim().parse().ok());
         let most = most.map_or(super::MAX_FRAMES, |most: usize| most.min(super::MAX_FRAMES));
-        Self { symbols: Symbols::new(), kernel, user, samples, raw, entries, most }
+        Self { symbols: Symbols::new(), kernel, user, samples, raw, causes, entries, most }
     }
 
     /// Adds the stacks of all records to a table, each in its place. `function` is
@@ -74,9 +76,12 @@ impl Naming {
         function: &dyn Fn(u32) -> Option<&'a Function>,
         table: &mut StackTable,
     ) -> Vec<Named> {
-        let walked: Vec<[Walked; 2]> =
+        let mut walked: Vec<[Walked; 2]> =
             records.iter().map(|record| [self.kernel_part(record), self.walked(&record.user)]).collect();
         let names = self.names(records, &walked);
+        if self.causes {
+            walked.iter_mut().for_each(|parts| leave_causes(parts, &names.kernel));
+        }
         let mut named = Vec::with_capacity(records.len());
         for (record, [kernel, user]) in records.iter().zip(&walked) {
             let entry = self.entries.get(&record.slot).zip(function(record.slot));
@@ -229,6 +234,20 @@ fn callers(frames: &[u64], entry: u64) -> Vec<Address> {
     callers.iter().map(|frame| Address::Return(*frame)).collect()
 }
 
+/// Where the kernel begins to handle an interrupt, arch/x86/include/asm/idtentry.h.
+const INTERRUPTS: [&str; 2] = ["asm_sysvec_", "asm_common_interrupt"];
+
+/// The process that an interrupt came upon is no part of why it came.
+fn leave_causes([kernel, user]: &mut [Walked; 2], names: &HashMap<Address, symbol::Symbol>) {
+    let is_interrupt = |address: &Address| {
+        let name = names.get(address).and_then(|symbol| symbol.name.as_ref().ok());
+        name.is_some_and(|name| INTERRUPTS.iter().any(|start| name.function.starts_with(start)))
+    };
+    if kernel.addresses.iter().flatten().any(is_interrupt) {
+        *user = Walked { addresses: Some(Vec::new()), cut: false };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +276,25 @@ mod tests {
         let expected = [caller, CALLERS[0], CALLERS[1]];
         assert_eq!(found(&[caller]), expected);
         assert_eq!(found(&[ENTRY_OF + 1, caller]), expected);
+    }
+
+    #[test]
+    fn who_was_interrupted_did_not_cause_it() {
+        let left = |kernel: &[&str]| {
+            let symbol = |name: &&str| symbol::Symbol {
+                name: Ok(symbol::Name { function: (*name).into(), offset: Some(1), inlined: Vec::new() }),
+                module: None,
+            };
+            let addresses: Vec<Address> = (0..kernel.len() as u64).map(Address::Return).collect();
+            let names = addresses.iter().copied().zip(kernel.iter().map(symbol)).collect();
+            let walked = |addresses| Walked { addresses: Some(addresses), cut: false };
+            let mut parts = [walked(addresses), walked(vec![Address::At(7)])];
+            leave_causes(&mut parts, &names);
+            parts.map(|part| part.addresses.unwrap().len())
+        };
+        assert_eq!(left(&["hrtimer_interrupt", "asm_sysvec_apic_timer_interrupt", "do_idle"]), [3, 0]);
+        // A fault is the process's own.
+        assert_eq!(left(&["mod_timer", "asm_exc_page_fault"]), [2, 1]);
     }
 
     #[test]
