@@ -53,6 +53,8 @@ pub(super) fn of_unit(value: f64, unit: Unit, show: fn(f64) -> String) -> String
     match unit {
         Unit::Count => show(value),
         Unit::PerSecond => format!("{}/s", show(value)),
+        Unit::BusyCores => format!("{} cores", show(value)),
+        Unit::WaitingTasks => format!("{} tasks", show(value)),
         Unit::PerWork => format!("{}/work", show(value)),
         Unit::Share => format!("{} %", show(value * 100.0)),
     }

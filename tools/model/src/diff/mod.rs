@@ -108,7 +108,7 @@ pub enum Changes {
     Counts(counts::Counts),
     /// `funclatency`: how long calls took.
     Latency(latency::Latencies),
-    /// `stackcount`, folded text: calls or samples by stack.
+    /// `stackcount`, `profile`, folded text: calls, samples or waits by stack.
     Stacks(Box<stacks::Stacks>),
     /// `offload`: features of devices.
     Offload(offload::Features),
@@ -158,14 +158,14 @@ impl How {
 /// They cannot be compared.
 pub fn compare(a: Vec<Source<'_>>, b: Vec<Source<'_>>, how: How) -> Result<Comparison, Refusal> {
     let kind = sources::common_kind(a.iter().chain(&b))?;
-    if kind == Kind::Stacks {
-        return stacks::compare([a, b], how);
+    if matches!(kind, Kind::Stacks | Kind::Profile | Kind::Waits) {
+        return stacks::compare([a, b], (kind, how));
     }
     let sides = [sources::traces(&a), sources::traces(&b)];
     let (changes, alone) = match kind {
         Kind::Counts | Kind::Timers => counts::compare([&sides[0], &sides[1]], how)?,
         Kind::Latency => latency::compare([&sides[0], &sides[1]])?,
-        Kind::Offload | Kind::Stacks => match (a.as_slice(), b.as_slice()) {
+        Kind::Offload | Kind::Stacks | Kind::Profile | Kind::Waits => match (a.as_slice(), b.as_slice()) {
             ([a], [b]) => (Changes::Offload(offload::compare(a.offload()?, b.offload()?)), Vec::new()),
             _ => return Err(Refusal::One),
         },

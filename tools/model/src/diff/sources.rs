@@ -6,7 +6,7 @@ use super::stacks::{FoldedError, Full};
 use super::{Doubt, MAX_LOST, Side, Which};
 use crate::offload::OffloadData;
 use crate::recording::{Data, Recording};
-use crate::trace::{Filter, Payload, Trace, Window};
+use crate::trace::{Filter, Payload, Profile, Trace, Window};
 
 /// A file to be compared.
 pub struct Source<'a> {
@@ -31,8 +31,12 @@ pub enum Kind {
     Counts,
     /// Starts of timers by what they call, and for whom.
     Timers,
-    /// Calls or samples by stack.
+    /// Calls by stack, or whatever folded text counts.
     Stacks,
+    /// Samples of CPUs by stack.
+    Profile,
+    /// Time that tasks waited, by stack.
+    Waits,
     /// How long calls took.
     Latency,
     /// Features of network devices.
@@ -46,6 +50,8 @@ impl Kind {
             Self::Counts => "counts of functions",
             Self::Timers => "starts of timers",
             Self::Stacks => "stacks",
+            Self::Profile => "samples of CPUs",
+            Self::Waits => "waits of tasks",
             Self::Latency => "latencies",
             Self::Offload => "features of network devices",
         }
@@ -99,7 +105,11 @@ impl Source<'_> {
             Data::Offload(..) => Some(Kind::Offload),
             Data::Trace(trace) => match &trace.windows.iter().next()?.payload {
                 Payload::Counts(_) => Some(Kind::Counts),
-                Payload::Stacks(_) => Some(Kind::Stacks),
+                Payload::Stacks(_) => Some(match trace.head.asked.profile {
+                    None => Kind::Stacks,
+                    Some(Profile::OnCpu { .. }) => Kind::Profile,
+                    Some(Profile::OffCpu { .. }) => Kind::Waits,
+                }),
                 Payload::Latency(_) => Some(Kind::Latency),
                 Payload::Timers(_) => Some(Kind::Timers),
                 // Values are not compared.

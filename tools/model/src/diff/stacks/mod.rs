@@ -8,10 +8,10 @@ pub use tree::{Full, Grown, NodeId, Tree};
 
 use super::judge::Finding;
 use super::stats::{self, Estimate, Variance};
-use super::{Changes, Comparison, Doubt, How, Refusal, Source, What, Which, sources};
+use super::{Changes, Comparison, Doubt, How, Kind, Refusal, Source, What, Which, sources};
 use crate::recording::Data;
 use crate::stacks::{Frame, Part, StackCounts, Symbol};
-use crate::trace::{Payload, Trace};
+use crate::trace::{Payload, Profile, Trace};
 
 mod folded;
 mod frames;
@@ -64,6 +64,10 @@ pub enum Unit {
     Count,
     /// By second.
     PerSecond,
+    /// CPUs that are busy with it, on average.
+    BusyCores,
+    /// Tasks that wait there, on average.
+    WaitingTasks,
     /// By unit of work.
     PerWork,
     /// Shares of all on their side.
@@ -95,9 +99,9 @@ impl Amount {
 
 impl Stacks {
     /// Compares both sides of a tree, whose recordings took so many seconds each, where
-    /// that is known.
-    pub fn new(tree: Grown, seconds: &[Option<f64>], how: How) -> Self {
-        let (unit, weights) = weights(&tree, seconds, how);
+    /// that is known: of samples and waits so many as one CPU or task makes in it.
+    pub fn new(tree: Grown, seconds: &[Option<f64>], (kind, how): (Kind, How)) -> Self {
+        let (unit, weights) = weights(&tree, seconds, (kind, how));
         let mut work = [0.0; 2];
         for (side, weight) in tree.sides().iter().zip(&weights) {
             work[usize::from(*side == Which::B)] += weight;
@@ -168,7 +172,7 @@ fn estimate(amount: Amount, runs: f64) -> Option<Estimate> {
 }
 
 /// The unit, and what the counts of each recording are divided by.
-fn weights(tree: &Grown, seconds: &[Option<f64>], how: How) -> (Unit, Vec<f64>) {
+fn weights(tree: &Grown, seconds: &[Option<f64>], (kind, how): (Kind, How)) -> (Unit, Vec<f64>) {
     let known: Option<Vec<f64>> = seconds.iter().copied().collect();
     let known = known.filter(|all| all.iter().all(|seconds| *seconds > 0.0));
     let totals = || tree.totals(Grown::ROOT).iter().map(|total| *total as f64).collect();
@@ -179,7 +183,11 @@ fn weights(tree: &Grown, seconds: &[Option<f64>], how: How) -> (Unit, Vec<f64>) 
             Unit::PerWork,
             tree.sides().iter().zip(seconds).map(|(which, time)| time * side(which)).collect(),
         ),
-        Some(seconds) => (Unit::PerSecond, seconds),
+        Some(seconds) => match kind {
+            Kind::Profile => (Unit::BusyCores, seconds),
+            Kind::Waits => (Unit::WaitingTasks, seconds),
+            _ => (Unit::PerSecond, seconds),
+        },
         None if how.work.is_some() => (Unit::PerWork, tree.sides().iter().map(side).collect()),
         // Several files a side are one amount, not a sum.
         None if seconds.iter().all(Option::is_none) => (Unit::Count, vec![1.0; seconds.len()]),
@@ -188,7 +196,7 @@ fn weights(tree: &Grown, seconds: &[Option<f64>], how: How) -> (Unit, Vec<f64>) 
 }
 
 /// Compares both sides; text is read now.
-pub(super) fn compare(sides: [Vec<Source<'_>>; 2], how: How) -> Result<Comparison, Refusal> {
+pub(super) fn compare(sides: [Vec<Source<'_>>; 2], (kind, how): (Kind, How)) -> Result<Comparison, Refusal> {
     let [mut a, mut b] = [&sides[0], &sides[1]].map(|side| sources::side(side));
     let traces = [sources::traces(&sides[0]), sources::traces(&sides[1])];
     let mut doubts = sources::doubts([&traces[0], &traces[1]]);
@@ -206,13 +214,13 @@ pub(super) fn compare(sides: [Vec<Source<'_>>; 2], how: How) -> Result<Compariso
             What::Recording(whole) => match &whole.data {
                 Data::Trace(trace) => {
                     tree.add_trace(recording, trace).map_err(|full| Refusal::Full(name, full))?;
-                    Some(sources::recorded_ms(trace) as f64 / 1000.0)
+                    Some(sources::recorded_ms(trace) as f64 / 1000.0 * by_second(trace))
                 }
                 _ => return Err(Refusal::Nothing(name)),
             },
         });
     }
-    let stacks = Stacks::new(tree.finish(), &seconds, how);
+    let stacks = Stacks::new(tree.finish(), &seconds, (kind, how));
     for (side, which, count) in
         [(&mut a, Which::A, stacks.total.counts[0]), (&mut b, Which::B, stacks.total.counts[1])]
     {
@@ -220,9 +228,24 @@ pub(super) fn compare(sides: [Vec<Source<'_>>; 2], how: How) -> Result<Compariso
         if count == 0 && !doubts.contains(&empty) {
             doubts.push(empty);
         }
-        side.events = Some(count);
+        // Nanoseconds are no events.
+        side.events = (kind != Kind::Waits).then_some(count);
     }
     Ok(Comparison::new(a, b, doubts, Changes::Stacks(Box::new(stacks))))
+}
+
+/// What one CPU that is busy, or one task that waits, counts in a second; 1 of calls.
+fn by_second(trace: &Trace) -> f64 {
+    match trace.head.asked.profile {
+        None => 1.0,
+        Some(Profile::OffCpu { .. }) => 1e9,
+        Some(Profile::OnCpu { hz, .. }) => {
+            let samples = trace.accounting.as_ref().and_then(|accounting| accounting.samples);
+            // Where idle CPUs are sampled too, it is known how many really came.
+            let came = samples.filter(|samples| samples.idle.is_some() && samples.cpu_ms > 0);
+            came.map_or(hz.into(), |samples| samples.seen as f64 * 1000.0 / samples.cpu_ms as f64)
+        }
+    }
 }
 
 impl Tree {
