@@ -11,12 +11,6 @@
 #include "record.bpf.h"
 #include "slot.bpf.h"
 
-// What is counted apart; probe/funclatency.rs has the same numbers.
-#define BY_NOTHING 0
-#define BY_CPU 1
-#define BY_COMM 2
-#define BY_PID 3
-
 // 1: each function has histograms of its own.
 const volatile __u32 each_function = 0;
 const volatile __u32 by = BY_NOTHING;

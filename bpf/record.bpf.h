@@ -9,6 +9,12 @@
 #include <bpf/bpf_helpers.h>
 #include "hist.bpf.h"
 
+// What is counted apart; probe/records.rs has the same numbers.
+#define BY_NOTHING 0
+#define BY_CPU 1
+#define BY_COMM 2
+#define BY_PID 3
+
 // A CPU counts in shard cpu & shard_mask, in which there are so many histograms.
 const volatile __u32 shard_mask = 0;
 const volatile __u32 groups = 1;

@@ -8,12 +8,6 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-// What is counted apart; probe/timer_names.rs has the same numbers.
-#define BY_NOTHING 0
-#define BY_CPU 1
-#define BY_COMM 2
-#define BY_PID 3
-
 const volatile __u32 by = BY_NOTHING;
 // Addresses of what timers call on behalf of others; 0 where they are not known.
 const volatile __u64 delayed_work_timer_fn = 0;

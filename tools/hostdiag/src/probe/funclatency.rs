@@ -227,12 +227,7 @@ fn load<'a>(
         rodata.sub_bits = layout.resolution.sub_bits().into();
         rodata.most_kept = options.max_active.into();
         rodata.each_function = options.timing.each_function.into();
-        rodata.by = match by {
-            None => 0,
-            Some(By::Cpu) => 1,
-            Some(By::Comm) => 2,
-            Some(By::Pid) => 3,
-        };
+        rodata.by = super::records::by_number(by);
     }
     open.load()
 }

@@ -2,6 +2,7 @@
 
 use hostdiag_model::Histogram;
 use hostdiag_model::histogram::Bounds;
+use hostdiag_model::trace::By;
 
 use self::layout::{HEADER, Layout};
 use crate::sys::Counters;
@@ -65,6 +66,16 @@ fn extremes(histogram: &Histogram, seen: &[(u64, u64)]) -> (Option<u64>, Option<
     let min = seen.iter().map(|(min, _)| *min).filter(|min| inside(first, min)).min();
     let max = seen.iter().map(|(_, max)| *max).filter(|max| inside(last, max)).max();
     (min, max)
+}
+
+/// What is counted apart, as the programs know it: `BY_NOTHING` and so on.
+pub(super) fn by_number(by: Option<By>) -> u32 {
+    match by {
+        None => 0,
+        Some(By::Cpu) => 1,
+        Some(By::Comm) => 2,
+        Some(By::Pid) => 3,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use hostdiag_model::Histogram;
 use hostdiag_model::stacks::{Additions, StackCounts, StackKey};
 use hostdiag_model::trace::{
-    Accounting, Asked, AskedTimers, Attach, By, Filter, Function, Head, Mechanism, Payload, Reason, Timer,
+    Accounting, Asked, AskedTimers, Attach, Filter, Function, Head, Mechanism, Payload, Reason, Timer,
     TimerCount, timers,
 };
 use libbpf_rs::OpenObject;
@@ -282,12 +282,7 @@ fn load<'a>(
         rodata.delayed_work_timer_fn = trampolines.delayed_work_timer_fn;
         rodata.process_timeout = trampolines.process_timeout;
         rodata.hrtimer_wakeup = trampolines.hrtimer_wakeup;
-        rodata.by = match options.asked.by {
-            None => 0,
-            Some(By::Cpu) => 1,
-            Some(By::Comm) => 2,
-            Some(By::Pid) => 3,
-        };
+        rodata.by = super::records::by_number(options.asked.by);
     }
     open.load()
 }
