@@ -11,6 +11,7 @@ pub mod offload;
 pub mod page;
 pub mod perf_script;
 pub mod pprof;
+pub mod snapshot;
 pub mod trace;
 
 pub use page::{Page, Style};

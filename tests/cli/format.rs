@@ -22,6 +22,12 @@ pub(crate) enum Line {
         command: String,
         host: Host,
         started_ms: u64,
+        side: Option<Side>,
+    },
+    Snapshot {
+        settings: Vec<Setting>,
+        interval_ms: u64,
+        rates: Option<Vec<Rate>>,
     },
     Offload {
         namespaces: Vec<Namespace>,
@@ -111,6 +117,35 @@ pub(crate) struct Host {
     kernel: Option<String>,
     machine: Option<String>,
     os: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Side {
+    group: String,
+    target: String,
+    clock_offset_us: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Setting {
+    area: String,
+    of: Option<String>,
+    name: String,
+    value: Option<String>,
+    unreadable: Option<String>,
+    origin: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    area: String,
+    of: Option<String>,
+    name: String,
+    count: u64,
+    unit: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -317,6 +317,7 @@ fn line(data: Data) -> Line {
         host: hostdiag_model::Host::default(),
         started_ms: 0,
         elapsed_ms: Some(0),
+        side: None,
         loss: Vec::new(),
         data,
     };

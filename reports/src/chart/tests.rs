@@ -24,6 +24,7 @@ fn recording(trace: &Trace) -> Recording {
         host: Host { name: "web<17>".into(), ..Host::default() },
         started_ms: 0,
         elapsed_ms: None,
+        side: None,
         loss: Vec::new(),
         data: Data::Trace(Box::new(trace.clone())),
     }

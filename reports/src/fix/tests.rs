@@ -70,6 +70,7 @@ fn recording(data: Data) -> Recording {
         host: Host { name: "web17".into(), ..Host::default() },
         started_ms: 1_787_000_000_000,
         elapsed_ms: Some(12),
+        side: None,
         loss: Vec::new(),
         data,
     }

@@ -68,6 +68,7 @@ fn recording() -> (Recording, Trace) {
         host: Host::default(),
         started_ms: 5,
         elapsed_ms: Some(1000),
+        side: None,
         loss: Vec::new(),
         data: Data::Trace(Box::default()),
     };

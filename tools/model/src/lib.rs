@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod capture;
 pub mod diff;
 pub mod doctor;
 pub mod features;
@@ -18,16 +19,19 @@ pub mod names;
 pub mod offload;
 pub mod plan;
 pub mod recording;
+pub mod snapshot;
 pub mod stack;
 pub mod stacks;
 pub mod time;
 pub mod trace;
 
 pub use audit::Audit;
+pub use capture::Capture;
 pub use doctor::{Check, CheckState, Doctor};
 pub use features::{FeatureName, FeatureState, Features};
 pub use histogram::Histogram;
 pub use host::Host;
 pub use offload::{Device, Link, Namespace, OffloadData};
 pub use recording::{Data, Recording};
+pub use snapshot::Snapshot;
 pub use trace::Trace;

@@ -17,6 +17,13 @@
 //! {"type":"history","entries":[…]}
 //! ```
 //!
+//! or a snapshot, behind which its `offload` and `audit` stand,
+//!
+//! ```text
+//! {"type":"snapshot","settings":[{"area":"sysctl","name":"net.core.default_qdisc","value":"fq_codel"}],
+//!  "interval_ms":1000,"rates":[{"area":"softirq","name":"NET_RX","count":1200}]}
+//! ```
+//!
 //! or the lines of a tracing tool (`trace.rs`): the first, any number of windows,
 //! and, unless the run was cut off, the accounting.
 //!
@@ -47,6 +54,9 @@
 //! * Without an end record a recording is partial: readable, and every
 //!   rendering says so; a last line that was cut off is left out. Anything behind
 //!   the end record is an error.
+//! * Recordings may stand one after another in a file (`capture.rs`). Those that a
+//!   comparison of hosts kept say in their header which side they are of:
+//!   `"side":{"group":"bad","target":"web17","clock_offset_us":-310}`.
 //! * Absent is not zero: a field that a host cannot report is left out.
 
 use std::io::{self, BufRead, Read};
@@ -59,6 +69,7 @@ use crate::history::History;
 use crate::host::Host;
 use crate::offload::OffloadData;
 use crate::plan::{Fix, Undo};
+use crate::snapshot::Snapshot;
 use crate::stacks::Additions;
 use crate::trace::{Accounting, Head, Overhead, Trace, Window};
 
@@ -88,10 +99,24 @@ pub struct Recording {
     pub started_ms: u64,
     /// Milliseconds from start to end; absent in a partial recording.
     pub elapsed_ms: Option<u64>,
+    /// Of which side of a comparison; absent in all other recordings.
+    pub side: Option<Side>,
     /// What was lost on the way; empty where nothing was.
     pub loss: Vec<Loss>,
     /// The data itself.
     pub data: Data,
+}
+
+/// Which side of a comparison a recording is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// The name of the group of hosts: `a` and `b`, unless the user named them.
+    pub group: String,
+    /// The host as the user named it: `web17`, `root@10.0.0.1:2222`, `local`, a file.
+    pub target: String,
+    /// The host's clock minus ours, in microseconds; absent where it was not measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clock_offset_us: Option<i64>,
 }
 
 /// The data of a recording, by the command that made it.
@@ -107,6 +132,8 @@ pub enum Data {
     History(History),
     /// `hostdiag funccount` and the other tracing tools.
     Trace(Box<Trace>),
+    /// `hostdiag snapshot`.
+    Snapshot(Box<Snapshot>),
 }
 
 impl Data {
@@ -119,6 +146,7 @@ impl Data {
             Self::Undo(_) => "an undo",
             Self::History(_) => "the history of repairs",
             Self::Trace(_) => "a trace",
+            Self::Snapshot(_) => "a snapshot",
         }
     }
 }
@@ -175,7 +203,16 @@ impl From<io::Error> for ReadError {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line {
-    Header { schema: String, version: u64, tool: String, command: String, host: Host, started_ms: u64 },
+    Header {
+        schema: String,
+        version: u64,
+        tool: String,
+        command: String,
+        host: Host,
+        started_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        side: Option<Side>,
+    },
     Offload(OffloadData),
     Audit(Audit),
     Fix(Fix),
@@ -184,63 +221,112 @@ enum Line {
     Trace(Head),
     Stacks(Additions),
     Window(Window),
+    Snapshot(Snapshot),
     Accounting(Accounting),
     Overhead(Overhead),
     Loss(Loss),
-    End { elapsed_ms: u64, lines: u64, crc32: String },
+    End {
+        elapsed_ms: u64,
+        lines: u64,
+        crc32: String,
+    },
 }
 
 impl Recording {
     /// Reads a recording, and nothing that is too large, damaged or unknown.
+    ///
+    /// # Errors
+    /// What is wrong, and in which line.
     pub fn read(input: &mut dyn BufRead) -> Result<Self, ReadError> {
-        let mut reader = Reader { input, crc: crc32fast::Hasher::new(), line: 0, total: 0 };
-        let mut recording = Parts::new(reader.header()?);
-        while let Some((line, crc_before)) = reader.next(recording.elapsed_ms.is_some())? {
-            if recording.elapsed_ms.is_some() {
-                return Err(ReadError::Line(reader.line, "something follows the end record".into()));
-            }
-            if let Line::End { lines, crc32, .. } = &line {
-                reader.check_end(*lines, crc32, &crc_before)?;
-            }
-            recording.add(line).map_err(|problem| ReadError::Line(reader.line, problem))?;
+        let mut reader = Reader::new(input);
+        let (recording, next) = reader.recording(None)?;
+        match next {
+            None => Ok(recording),
+            Some(_) => Err(ReadError::Line(reader.line, "something follows the end record".into())),
         }
-        recording.finish().map_err(|problem| ReadError::Line(reader.line, problem))
+    }
+
+    /// Reads recordings that stand one after another.
+    ///
+    /// # Errors
+    /// What is wrong, and in which line of all.
+    pub fn read_all(input: &mut dyn BufRead) -> Result<Vec<Self>, ReadError> {
+        let mut reader = Reader::new(input);
+        let (first, mut next) = reader.recording(None)?;
+        let mut all = vec![first];
+        while next.is_some() {
+            let (recording, behind) = reader.recording(next)?;
+            all.push(recording);
+            next = behind;
+        }
+        Ok(all)
     }
 }
 
 struct Reader<'a> {
     input: &'a mut dyn BufRead,
     crc: crc32fast::Hasher,
+    /// Of all lines, counted from 1.
     line: u64,
+    /// Lines before the recording that is read.
+    before: u64,
     total: u64,
 }
 
-impl Reader<'_> {
-    fn header(&mut self) -> Result<Line, ReadError> {
+impl<'a> Reader<'a> {
+    fn new(input: &'a mut dyn BufRead) -> Self {
+        Self { input, crc: crc32fast::Hasher::new(), line: 0, before: 0, total: 0 }
+    }
+
+    /// One recording, from `header` on where that was read already, and what was read of
+    /// the one behind it.
+    fn recording(&mut self, header: Option<Vec<u8>>) -> Result<(Recording, Option<Vec<u8>>), ReadError> {
+        let mut recording = Parts::new(self.header(header)?);
+        let mut behind = None;
+        while let Some(bytes) = self.bytes()? {
+            if recording.elapsed_ms.is_some() {
+                behind = Some(bytes);
+                break;
+            }
+            let before = self.crc.clone();
+            self.crc.update(&bytes);
+            let line = match self.parse(&bytes) {
+                // A last line that was cut off is none: whoever wrote it was killed, or
+                // found no room.
+                Err(_) if !bytes.ends_with(b"\n") => break,
+                line => line?,
+            };
+            if let Line::End { lines, crc32, .. } = &line {
+                self.check_end(*lines, crc32, &before)?;
+            }
+            recording.add(line).map_err(|problem| ReadError::Line(self.line, problem))?;
+        }
+        let read = recording.finish().map_err(|problem| ReadError::Line(self.line, problem))?;
+        Ok((read, behind))
+    }
+
+    fn header(&mut self, read: Option<Vec<u8>>) -> Result<Line, ReadError> {
         #[derive(Deserialize)]
         struct Peek {
             schema: String,
             version: u64,
         }
-        let Some(bytes) = self.bytes()? else { return Err(ReadError::NotARecording) };
-        let peek: Peek = serde_json::from_slice(&bytes).map_err(|_| ReadError::NotARecording)?;
+        let first = read.is_none();
+        let bytes = match read {
+            Some(bytes) => bytes,
+            None => self.bytes()?.ok_or(ReadError::NotARecording)?,
+        };
+        let peek: Peek = serde_json::from_slice(&bytes).map_err(|_| match first {
+            true => ReadError::NotARecording,
+            false => ReadError::Line(self.line, "something follows the end record".into()),
+        })?;
         if peek.schema != SCHEMA || peek.version != u64::from(VERSION) {
             return Err(ReadError::Unknown { schema: peek.schema, version: peek.version });
         }
+        self.before = self.line - 1;
+        self.crc = crc32fast::Hasher::new();
         self.crc.update(&bytes);
         self.parse(&bytes)
-    }
-
-    /// The next line, and the checksum before it. Before the end record, a line that
-    /// was cut off is none: whoever wrote it was killed, or found no room.
-    fn next(&mut self, ended: bool) -> Result<Option<(Line, crc32fast::Hasher)>, ReadError> {
-        let Some(bytes) = self.bytes()? else { return Ok(None) };
-        let before = self.crc.clone();
-        self.crc.update(&bytes);
-        match self.parse(&bytes) {
-            Err(_) if !ended && !bytes.ends_with(b"\n") => Ok(None),
-            line => Ok(Some((line?, before))),
-        }
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Line, ReadError> {
@@ -263,7 +349,7 @@ impl Reader<'_> {
     }
 
     fn check_end(&self, lines: u64, crc32: &str, before: &crc32fast::Hasher) -> Result<(), ReadError> {
-        let found = self.line - 1;
+        let found = self.line - self.before - 1;
         if lines != found {
             let problem = format!("the end record counts {lines} lines, there are {found}");
             return Err(ReadError::Line(self.line, problem));
@@ -295,13 +381,20 @@ impl Parts {
     fn add(&mut self, line: Line) -> Result<(), String> {
         match line {
             Line::Header { .. } => return Err("a second header".into()),
-            Line::Offload(data) => return self.add_data(Data::Offload(data, Audit::default())),
+            Line::Offload(data) => {
+                if let Some(Data::Snapshot(snapshot)) = &mut self.data {
+                    snapshot.offload = data;
+                    return Ok(());
+                }
+                return self.add_data(Data::Offload(data, Audit::default()));
+            }
             Line::Fix(fix) => return self.add_data(Data::Fix(fix)),
             Line::Undo(undo) => return self.add_data(Data::Undo(undo)),
             Line::History(history) => return self.add_data(Data::History(history)),
             Line::Trace(head) => {
                 return self.add_data(Data::Trace(Box::new(Trace { head, ..Trace::default() })));
             }
+            Line::Snapshot(snapshot) => return self.add_data(Data::Snapshot(Box::new(snapshot))),
             Line::Stacks(additions) => self.trace("stacks")?.stacks.append(additions)?,
             Line::Window(window) => {
                 let trace = self.trace("window")?;
@@ -343,16 +436,18 @@ impl Parts {
     }
 
     fn finish(self) -> Result<Recording, String> {
-        let Line::Header { tool, command, host, started_ms, .. } = self.header else {
+        let Line::Header { tool, command, host, started_ms, side, .. } = self.header else {
             return Err("the first line is no header".into());
         };
         let mut data = self.data.ok_or("the recording ends before its data")?;
         match (&mut data, self.audit) {
             (Data::Offload(_, judged), Some(audit)) => *judged = audit,
+            (Data::Snapshot(snapshot), Some(audit)) => snapshot.audit = audit,
             (_, None) => {}
             (other, Some(_)) => return Err(format!("an audit record behind {}", other.name())),
         }
-        Ok(Recording { tool, command, host, started_ms, elapsed_ms: self.elapsed_ms, loss: self.loss, data })
+        let (elapsed_ms, loss) = (self.elapsed_ms, self.loss);
+        Ok(Recording { tool, command, host, started_ms, elapsed_ms, side, loss, data })
     }
 }
 

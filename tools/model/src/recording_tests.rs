@@ -13,6 +13,7 @@ fn recording() -> Recording {
         host: Host { name: "web17".into(), ..Host::default() },
         started_ms: 1_787_000_000_000,
         elapsed_ms: Some(12),
+        side: None,
         loss: vec![Loss { what: "x".into(), count: 1 }],
         data: Data::Offload(OffloadData::default(), Audit::default()),
     }

@@ -175,6 +175,7 @@ fn live(args: &Args) -> Result<(Recording, bool)> {
         host: crate::host::this(),
         started_ms,
         elapsed_ms: Some(clock.elapsed().as_millis() as u64),
+        side: None,
         loss: Vec::new(),
         data: Data::Offload(data, Audit::default()),
     };

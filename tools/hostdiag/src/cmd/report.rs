@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
-use hostdiag_report::{chart, fix, offload, pprof, trace};
+use hostdiag_report::{chart, fix, offload, pprof, snapshot, trace};
 
 use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
@@ -81,6 +81,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         Data::History(history) => fix::history::text(&recording, history, repairs),
         Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, look.style()),
         Data::Trace(data) => trace::text(&recording, data),
+        Data::Snapshot(data) => snapshot::text(&recording, data),
     };
     output::write(|out| out.write_all(text.as_bytes()))?;
     if let Data::Trace(data) = &recording.data

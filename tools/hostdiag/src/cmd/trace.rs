@@ -52,6 +52,7 @@ impl<'a> Session<'a> {
             host: crate::host::this(),
             started_ms: from::now_ms(),
             elapsed_ms: None,
+            side: None,
             loss: Vec::new(),
             data: Data::Trace(Box::default()),
         };

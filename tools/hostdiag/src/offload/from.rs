@@ -59,6 +59,7 @@ pub fn audit_of(namespace: Namespace, name: String) -> Recording {
         // When it was written is not known; what matters is which rules hold now.
         started_ms: now_ms(),
         elapsed_ms: Some(0),
+        side: None,
         loss: Vec::new(),
         data: Data::Offload(data, Audit::default()),
     }

@@ -65,6 +65,7 @@ pub(super) fn recording(functions: &[&str], stacks: StackTable, payloads: Vec<Pa
         host: Host::default(),
         started_ms: 0,
         elapsed_ms: Some(0),
+        side: None,
         loss: Vec::new(),
         data: Data::Trace(Box::new(trace)),
     }

@@ -115,7 +115,7 @@ impl Source<'_> {
                 // Values are not compared.
                 Payload::Values(_) | Payload::Distribution(_) => None,
             },
-            Data::Fix(_) | Data::Undo(_) | Data::History(_) => None,
+            Data::Fix(_) | Data::Undo(_) | Data::History(_) | Data::Snapshot(_) => None,
         }
     }
 }

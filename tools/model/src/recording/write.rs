@@ -29,6 +29,11 @@ impl Recording {
                 writer.line(&Tagged { kind: "undo", inner })?;
             }
             Data::History(history) => writer.line(&Tagged { kind: "history", inner: history })?,
+            Data::Snapshot(snapshot) => {
+                writer.line(&Tagged { kind: "snapshot", inner: snapshot })?;
+                writer.line(&Tagged { kind: "offload", inner: &snapshot.offload })?;
+                writer.line(&Tagged { kind: "audit", inner: &snapshot.audit })?;
+            }
             Data::Trace(trace) => {
                 writer.head(&trace.head)?;
                 writer.stacks(&trace.stacks.since(Mark::default()))?;
@@ -61,6 +66,7 @@ impl<W: Write> Writer<W> {
             command: recording.command.clone(),
             host: recording.host.clone(),
             started_ms: recording.started_ms,
+            side: recording.side.clone(),
         })?;
         Ok(writer)
     }

@@ -212,6 +212,7 @@ fn recording(started_ms: u64, clock: Instant, data: Data) -> Recording {
         host: crate::host::this(),
         started_ms,
         elapsed_ms: Some(clock.elapsed().as_millis() as u64),
+        side: None,
         loss: Vec::new(),
         data,
     }
@@ -229,7 +230,7 @@ fn print(args: &Args, look: Look, recording: &Recording) -> Result<()> {
         (Data::Fix(fix), _) => render::text(recording, fix, options),
         (Data::Undo(undo), _) => render::undo::text(recording, undo, options),
         (Data::History(history), _) => render::history::text(recording, history, options),
-        (Data::Offload(..) | Data::Trace(_), _) => return Ok(()),
+        (Data::Offload(..) | Data::Trace(_) | Data::Snapshot(_), _) => return Ok(()),
     };
     Ok(output::write(|out| out.write_all(text.as_bytes()))?)
 }
