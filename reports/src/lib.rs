@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chart;
+pub mod compare;
 pub mod diff;
 pub mod doctor;
 pub mod fix;

@@ -6,7 +6,7 @@ use crate::page::{Ink, Page, Style, count};
 
 mod counts;
 mod latency;
-mod number;
+pub(crate) mod number;
 mod offload;
 mod stacks;
 pub mod svg;
@@ -100,7 +100,7 @@ fn result(page: &mut Page, comparison: &Comparison) {
     page.put("RESULT  ").ink(ink, verdict.as_str()).put(": ").line(because);
 }
 
-fn doubt_words(doubt: &Doubt) -> String {
+pub(crate) fn doubt_words(doubt: &Doubt) -> String {
     let name = |which: &Which| if *which == Which::A { "A" } else { "B" };
     match doubt {
         Doubt::Lost(which) => format!("more than 5 % of the events of {} were lost", name(which)),

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod capture;
+pub mod compare;
 pub mod diff;
 pub mod doctor;
 pub mod features;

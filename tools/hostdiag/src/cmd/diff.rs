@@ -63,7 +63,7 @@ pub enum Format {
 }
 
 /// `4.1,4.06`, both above 0.
-fn work(text: &str) -> Result<[f64; 2], String> {
+pub(super) fn work(text: &str) -> Result<[f64; 2], String> {
     let number = |text: &str| text.parse::<f64>().ok().filter(|work| work.is_finite() && *work > 0.0);
     let parts: Option<Vec<f64>> = text.split(',').map(number).collect();
     parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| "two numbers above 0 as 4.1,4.06".to_owned())
@@ -121,7 +121,7 @@ fn shown(args: &Args, look: Look, comparison: &Comparison) -> Result<String> {
     })
 }
 
-fn refused(refusal: Refusal) -> Failure {
+pub(super) fn refused(refusal: Refusal) -> Failure {
     let incompatible = |message: String| Failure::new(Code::Incompatible, message);
     match refusal {
         Refusal::Nothing(name) => incompatible(format!("{name} has nothing that can be compared"))
@@ -137,7 +137,7 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
-fn status(verdict: Verdict, strict: bool) -> Status {
+pub(super) fn status(verdict: Verdict, strict: bool) -> Status {
     match verdict {
         Verdict::Regressed | Verdict::Differs => Status::Findings,
         Verdict::Indicative if strict => Status::Findings,

@@ -1,6 +1,7 @@
 //! One file per subcommand: its arguments and its `run`.
 
 pub mod argcount;
+pub mod compare;
 pub mod completions;
 pub mod diff;
 pub mod doctor;

@@ -216,6 +216,41 @@ impl Samples {
     }
 }
 
+/// Counts of a thing in every recording of a side, each over so many seconds.
+pub(crate) type Totals = [Vec<(u64, f64)>; 2];
+
+/// How rates of many things changed that were counted as a whole, without windows. Such
+/// counts come in clusters, so that nothing is no more certain than one cluster.
+pub(crate) fn changes(all: &[Totals]) -> Vec<Change> {
+    let repeated = all.first().is_some_and(|sides| sides.iter().all(|side| side.len() > 1));
+    let findings: Vec<Finding> = all.iter().map(|sides| whole(sides, repeated)).collect();
+    judge::judge(&findings, repeated)
+}
+
+fn whole(sides: &Totals, repeated: bool) -> Finding {
+    let rate = |(count, seconds): &(u64, f64)| (*count as f64 + ASSUMED_DISPERSION) / seconds;
+    let sums = sides.each_ref().map(|side| {
+        let count = side.iter().fold(0, |sum: u64, (count, _)| sum.saturating_add(*count));
+        (count, side.iter().map(|(_, seconds)| seconds).sum::<f64>())
+    });
+    let [a, b] = sums;
+    let error = |count: u64| ASSUMED_DISPERSION / (count as f64 + ASSUMED_DISPERSION);
+    let counted = Variance { value: error(a.0) + error(b.0), freedom: f64::INFINITY };
+    let runs = Variance { value: 2.0 * RUN_DEVIATION * RUN_DEVIATION, freedom: f64::INFINITY };
+    let means =
+        sides.each_ref().map(|side| stats::mean(&side.iter().map(|one| rate(one).ln()).collect::<Vec<_>>()));
+    let estimate = match means {
+        [Some((a, of_a)), Some((b, of_b))] if repeated => judge::repeated(b - a, [of_a, of_b], &[counted]),
+        _ => Estimate::of((rate(&b) / rate(&a)).ln(), &[counted, runs]),
+    };
+    let shared = a.0 > 0 && b.0 > 0;
+    Finding {
+        ratio: shared.then(|| b.0 as f64 / b.1 / (a.0 as f64 / a.1)),
+        estimate,
+        margin: if repeated { MARGIN } else { MARGIN_OF_ONE },
+    }
+}
+
 /// A ratio of rates. Its error is that of counts, times as much as windows vary
 /// more than independent events would (quasi-Poisson); and, with several recordings
 /// a side, not less than what those differ by.

@@ -131,6 +131,23 @@ fn change(finding: Finding, stands: bool, repeated: bool) -> Change {
     }
 }
 
+/// How a quantity changed that each recording of a side measured once, above 0. `None`
+/// where a side has none.
+pub(crate) fn of_measurements(sides: [&[f64]; 2], margin: f64) -> Option<Change> {
+    let logarithms = sides.map(|side| side.iter().map(|value| value.ln()).collect::<Vec<_>>());
+    let average =
+        |values: &[f64]| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+    let (a, b) = (average(&logarithms[0])?, average(&logarithms[1])?);
+    let means = stats::mean(&logarithms[0]).zip(stats::mean(&logarithms[1]));
+    let runs = Variance { value: 2.0 * RUN_DEVIATION * RUN_DEVIATION, freedom: f64::INFINITY };
+    let estimate = match means {
+        Some(((_, of_a), (_, of_b))) => repeated(b - a, [of_a, of_b], &[]),
+        None => Estimate::of(b - a, &[runs]),
+    };
+    let finding = Finding { ratio: Some((b - a).exp()), estimate, margin };
+    judge(&[finding], means.is_some()).pop()
+}
+
 /// How much what is assumed of runs weighs beside what few of them show, in degrees of
 /// freedom: three recordings alone may lie together, or apart, by chance.
 const PRIOR_FREEDOM: f64 = 1.0;

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod latency;
 pub mod names;
 pub mod offload;
+pub mod settings;
 mod sources;
 pub mod stacks;
 mod stats;

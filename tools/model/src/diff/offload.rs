@@ -110,6 +110,52 @@ pub(super) fn compare(a: &OffloadData, b: &OffloadData) -> Features {
     found
 }
 
+/// Two devices that have the same place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Paired {
+    /// The name on A; behind it the namespace, where it has one.
+    pub(super) a: String,
+    /// The name on B, likewise.
+    pub(super) b: String,
+    /// What the place is; absent where only features are known.
+    pub(super) role: Option<String>,
+}
+
+/// Every device that has a counterpart, whether they differ or not.
+pub(super) fn paired(a: &OffloadData, b: &OffloadData) -> Vec<Paired> {
+    let mut all = Vec::new();
+    for one in &a.namespaces {
+        let Some(other) = b.namespaces.iter().find(|other| other.name == one.name) else { continue };
+        let stack = Stack::new(one);
+        all.extend(pairs(one, other).into_iter().map(|(at, with)| Paired {
+            a: in_namespace(one, &one.devices[at]),
+            b: in_namespace(other, &other.devices[with]),
+            role: place(&stack, at, Detail::Kind),
+        }));
+    }
+    all
+}
+
+/// Every device by its name.
+pub(super) fn named(data: &OffloadData) -> impl Iterator<Item = (String, &Device)> {
+    data.namespaces.iter().flat_map(|namespace| {
+        namespace.devices.iter().map(|device| (in_namespace(namespace, device), device))
+    })
+}
+
+/// The place of every device by its name.
+pub(super) fn places(data: &OffloadData) -> Vec<(String, Option<String>)> {
+    let mut all = Vec::new();
+    for namespace in &data.namespaces {
+        let stack = Stack::new(namespace);
+        let devices = namespace.devices.iter().enumerate();
+        all.extend(
+            devices.map(|(at, device)| (in_namespace(namespace, device), place(&stack, at, Detail::Kind))),
+        );
+    }
+    all
+}
+
 fn in_namespace(namespace: &Namespace, device: &Device) -> String {
     match &namespace.name {
         Some(name) => format!("{} in {name}", device.name),

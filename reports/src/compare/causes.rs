@@ -1,0 +1,187 @@
+//! Likely causes: which settings, what they carry, what was seen, what to do.
+
+use hostdiag_model::compare::{Cause, HostOf, Measured, RateChange, Report, Symptom};
+use hostdiag_model::diff::Which;
+use hostdiag_model::diff::settings::{Class, Difference, Place};
+use hostdiag_model::snapshot::Unit;
+
+use super::Options;
+use crate::diff::number::{short, signed};
+use crate::offload::words::shell;
+use crate::page::{Ink, Page};
+use crate::trace::duration::duration;
+
+/// As many causes are told on one screen.
+const CAUSES: usize = 4;
+/// As many settings of a cause, and as many lines of symptoms.
+const LINES: usize = 3;
+/// As wide a line of symptoms gets.
+const WIDTH: usize = 96;
+
+/// Tells them and returns the number of the next point.
+pub(super) fn text(page: &mut Page, report: &Report, options: Options) -> usize {
+    let most = if options.all { usize::MAX } else { CAUSES };
+    for (number, cause) in (1..).zip(report.causes.iter().take(most)) {
+        one(page, report, (number, cause), options);
+    }
+    report.causes.len().min(most) + 1
+}
+
+fn one(page: &mut Page, report: &Report, (number, cause): (usize, &Cause), options: Options) {
+    let mut titles = titles(&cause.settings);
+    if titles.is_empty() {
+        titles.push(cause.rule.what.to_owned());
+    }
+    let first = titles.remove(0);
+    page.put(&format!("{number}. ")).ink(Ink::Bold, &first);
+    page.line(&carried(report, cause));
+    let most = if options.all { usize::MAX } else { LINES };
+    for title in titles.iter().take(most) {
+        page.line(&format!("     {title}"));
+    }
+    if titles.len() > most {
+        page.line(&format!("     and {} more (--all)", titles.len() - most));
+    }
+    if !cause.settings.is_empty() {
+        page.line(&format!("     {}", cause.rule.what));
+    }
+    symptoms(page, &cause.symptoms, most);
+    page.put("     check  ").line(&check(report, cause));
+}
+
+/// `   explains 9.9 of 12.4 cores`.
+fn carried(report: &Report, cause: &Cause) -> String {
+    let class = if cause.settings.iter().any(|row| row.class == Class::Set) {
+        ""
+    } else if cause.settings.iter().any(|row| row.class == Class::Os) {
+        "   comes with the OS"
+    } else {
+        ""
+    };
+    let total = report.cores.map(|cores| cores.difference());
+    let cores = match (cause.cores, total) {
+        (Some(cores), Some(total)) => format!("   explains {} of {} cores", signed(cores), signed(total)),
+        (Some(cores), None) => format!("   {} cores", signed(cores)),
+        _ => String::new(),
+    };
+    format!("{class}{cores}")
+}
+
+/// Settings in words, those that differ in the same way in the same places together.
+fn titles(settings: &[Difference]) -> Vec<String> {
+    let mut groups: Vec<(&Difference, Vec<&str>)> = Vec::new();
+    for row in settings.iter().filter(|row| row.class != Class::Follows) {
+        let same = |first: &Difference| (&first.places, &first.a, &first.b) == (&row.places, &row.a, &row.b);
+        match groups.iter_mut().find(|(first, _)| !row.places.is_empty() && same(first)) {
+            Some((_, names)) => names.push(&row.name),
+            None => groups.push((row, vec![&row.name])),
+        }
+    }
+    let follow: Vec<&str> =
+        settings.iter().filter(|row| row.class == Class::Follows).map(|row| row.name.as_str()).collect();
+    let mut titles: Vec<String> = groups.iter().map(|(row, names)| title(row, names)).collect();
+    if titles.is_empty() {
+        return settings.first().map(|row| title(row, &follow)).into_iter().collect();
+    }
+    if !follow.is_empty() {
+        titles.push(format!("follow: {}", follow.join(", ")));
+    }
+    titles
+}
+
+/// `vlan10 (vlan 10 on bond): tx-scatter-gather on -> off`.
+pub(super) fn title(row: &Difference, names: &[&str]) -> String {
+    let value = |value: &Option<String>| value.as_deref().map_or("n/a".into(), cut);
+    let places = places(&row.places);
+    let change = format!("{} {} -> {}", names.join(", "), value(&row.a), value(&row.b));
+    let origin =
+        row.origins.iter().flatten().next().map_or(String::new(), |file| format!("   set in {file}"));
+    format!("{places}{change}{origin}")
+}
+
+/// A value is told by its beginning.
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(60) {
+        Some((at, _)) => format!("{}...", &value[..at]),
+        None => value.to_owned(),
+    }
+}
+
+fn places(places: &[Place]) -> String {
+    let name = |place: &Place| match place.a == place.b {
+        true => place.a.clone(),
+        false => format!("{} on A, {} on B", place.a, place.b),
+    };
+    let role = |place: &Place| place.role.as_ref().map_or(String::new(), |role| format!(" ({role})"));
+    match places {
+        [] => String::new(),
+        [one] => format!("{}{}: ", name(one), role(one)),
+        [first, rest @ ..] => format!("{}{} and {} more: ", name(first), role(first), rest.len()),
+    }
+}
+
+/// Symptoms side by side, as many as fit on a line.
+fn symptoms(page: &mut Page, symptoms: &[Symptom], most: usize) {
+    let words: Vec<String> = symptoms.iter().map(symptom).collect();
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut().filter(|line| line.len() + word.len() + 3 <= WIDTH) {
+            Some(line) => {
+                line.push_str("   ");
+                line.push_str(&word);
+            }
+            None => lines.push(word),
+        }
+    }
+    for line in lines.iter().take(most) {
+        page.line(&format!("     {line}"));
+    }
+}
+
+/// `do_sendfile p99 248 us -> 7.3 ms`.
+pub(super) fn symptom(symptom: &Symptom) -> String {
+    let name = &symptom.name;
+    let rate = |value: f64| if value == 0.0 { "none".into() } else { format!("{}/s", short(value)) };
+    let [a, b] = [symptom.a, symptom.b];
+    match symptom.measured {
+        Measured::Cores => format!("{name} {} -> {} cores", short(a), short(b)),
+        Measured::Stacks => format!("via {name} {} -> {}", rate(a), rate(b)),
+        Measured::Counter(Unit::Microseconds) => {
+            format!("{name} {} -> {} cores", short(a / 1e6), short(b / 1e6))
+        }
+        Measured::Calls | Measured::Timers | Measured::Counter(Unit::Events) => {
+            format!("{name} {} -> {}", rate(a), rate(b))
+        }
+        Measured::Duration(hundredths) => {
+            let quantile = match hundredths {
+                whole if whole % 100 == 0 => format!("p{}", whole / 100),
+                tenths => format!("p{}.{}", tenths / 100, tenths / 10 % 10),
+            };
+            let [a, b] = [a, b].map(|ns| duration(ns as u64));
+            format!("{name} {quantile} {a} -> {b}")
+        }
+    }
+}
+
+/// `TcpRetransSegs 3/s -> 410/s`.
+pub(super) fn symptom_of_rate(rate: &RateChange) -> String {
+    let measured = Measured::Counter(rate.unit);
+    symptom(&Symptom { measured, name: rate.name.clone(), a: rate.a, b: rate.b })
+}
+
+/// The command that looks at it, on the host that is worse off.
+fn check(report: &Report, cause: &Cause) -> String {
+    let side = if cause.worse == Which::A { &report.a } else { &report.b };
+    let place = cause.settings.first().and_then(|row| row.places.first());
+    let of = place.map_or("", |place| if cause.worse == Which::A { &place.a } else { &place.b });
+    let command = cause.rule.check.replace("{of}", &shell(of));
+    let command = format!("hostdiag {}", command.trim_end());
+    side.hosts.first().map_or(command.clone(), |host| on(host, &command))
+}
+
+fn on(host: &HostOf, command: &str) -> String {
+    match &host.remote {
+        Some(target) => format!("ssh {} sudo {command}", shell(target)),
+        None => format!("on {}: sudo {command}", host.host.name),
+    }
+}

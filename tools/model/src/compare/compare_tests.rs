@@ -1,0 +1,176 @@
+use proptest::prelude::*;
+
+use super::fixture::{CORE, Fixture, service, stack};
+use super::*;
+use crate::features::FeatureState;
+use crate::snapshot::Area;
+
+fn report(a: &Fixture, b: &Fixture) -> Report {
+    compare([a.group(Which::A), b.group(Which::B)], None).unwrap()
+}
+
+/// The article: VLAN 10 lost scatter-gather; sending takes 10 more cores.
+fn article() -> [Fixture; 2] {
+    let mut bad = service();
+    bad.devices = stack(&[("eth2", "bond0", "vlan10")], FeatureState::Off);
+    bad.profile.push((
+        "main;write;sys_sendfile64;do_sendfile;sock_no_sendpage;tcp_sendmsg;tcp_push_one;skb_segment",
+        10 * CORE,
+    ));
+    bad.profile.push(("main;read;asm_exc_page_fault;filemap_fault", 2 * CORE + CORE / 2));
+    bad.timers[0].2 = 198_000;
+    bad.latency = vec![("do_sendfile", 172_000)];
+    bad.settings.push((
+        Area::Sysctl,
+        None,
+        "net.core.default_qdisc",
+        "fq_codel",
+        Some("/usr/lib/sysctl.d/50.conf:9"),
+    ));
+    let mut good = service();
+    good.settings.push((Area::Sysctl, None, "net.core.default_qdisc", "pfifo_fast", None));
+    [good, bad]
+}
+
+#[test]
+fn the_articles_cause_is_on_top_with_its_symptoms() {
+    let [good, bad] = article();
+    let found = report(&good, &bad);
+    assert_eq!(found.work.basis, Basis::Same(WorkKind::BytesSent));
+    let cores = found.cores.unwrap();
+    assert_eq!((cores.a, cores.b), (3.0, 15.5));
+    let first = &found.causes[0];
+    assert_eq!((first.rule.id, first.cores), ("offload-send", Some(10.0)));
+    assert_eq!(first.settings[0].places[0].role.as_deref(), Some("vlan 10 on bond"));
+    let told: Vec<&str> = first.symptoms.iter().map(|symptom| symptom.name.as_str()).collect();
+    for name in ["skb_segment", "tcp_write_timer", "do_sendfile"] {
+        assert!(told.contains(&name), "{told:?}");
+    }
+    let rest = found.unexplained.as_ref().unwrap();
+    assert_eq!((rest.cores, rest.mostly[0].name.as_str()), (2.5, "filemap_fault"));
+    let other = &found.others[0];
+    assert_eq!((other.rule.unwrap().id, other.difference.class), ("qdisc", settings::Class::Os));
+    assert_eq!(found.verdict, Verdict::Differs);
+}
+
+#[test]
+fn devices_are_found_by_their_place_in_the_stack() {
+    let [good, mut bad] = article();
+    bad.devices = stack(&[("enp3s0", "bond1", "prod.10")], FeatureState::Off);
+    bad.rates[0].1 = Some("enp3s0");
+    let found = report(&good, &bad);
+    let place = &found.causes[0].settings[0].places[0];
+    assert_eq!((place.a.as_str(), place.b.as_str()), ("vlan10", "prod.10"));
+}
+
+#[test]
+fn no_core_is_counted_twice() {
+    let [good, mut bad] = article();
+    // Two rules know this path: the queue is nearer to the tip.
+    bad.profile
+        .push(("main;do_sendfile;tcp_sendmsg;skb_segment;__dev_queue_xmit;fq_codel_enqueue", 4 * CORE));
+    let found = report(&good, &bad);
+    let cores =
+        |id: &str| found.causes.iter().find(|cause| cause.rule.id == id).and_then(|cause| cause.cores);
+    assert_eq!((cores("offload-send"), cores("qdisc")), (Some(10.0), Some(4.0)));
+    let sum: f64 = found.causes.iter().filter_map(|cause| cause.cores).sum();
+    let whole = found.cores.unwrap().difference();
+    assert!((sum + found.unexplained.unwrap().cores - whole).abs() < 1e-9);
+}
+
+#[test]
+fn cores_are_those_at_the_same_work() {
+    let [good, mut bad] = article();
+    bad.rates[0].3 /= 4;
+    let found = report(&good, &bad);
+    assert_eq!(found.work.basis, Basis::PerUnit(WorkKind::BytesSent, 0.25));
+    assert_eq!(found.cores.unwrap().b, 62.0);
+    bad.rates[0].3 = 1000;
+    let found = report(&good, &bad);
+    assert_eq!(found.work.basis, Basis::NotComparable);
+    assert_ne!(found.verdict, Verdict::Regressed);
+    let said = compare([good.group(Which::A), bad.group(Which::B)], Some([100.0, 50.0])).unwrap();
+    assert_eq!(said.work.basis, Basis::PerUnit(WorkKind::Given, 0.5));
+}
+
+#[test]
+fn a_host_is_the_same_as_itself() {
+    let [_, bad] = article();
+    let found = report(&bad, &bad);
+    assert_eq!((found.verdict, found.causes.len(), found.others.len()), (Verdict::Same, 0, 0));
+    assert_eq!(found.unexplained.map(|rest| rest.mostly), Some(Vec::new()));
+}
+
+#[test]
+fn of_groups_counts_what_all_of_one_and_none_of_the_other_have() {
+    let [good, bad] = article();
+    let group = |name: &str, hosts: &[&Fixture]| Group {
+        name: name.into(),
+        members: hosts.iter().zip(1..).map(|(host, at)| host.member(&format!("{name}-{at}"))).collect(),
+    };
+    let mut with_fq = good.clone();
+    with_fq.settings[0].3 = "fq_codel";
+    let sides = [group("good", &[&good, &with_fq, &good]), group("bad", &[&bad, &bad, &bad])];
+    let found = compare(sides, None).unwrap();
+    assert_eq!(found.causes[0].rule.id, "offload-send");
+    assert!(found.others.iter().all(|other| other.difference.name != "net.core.default_qdisc"));
+    assert_eq!(found.cores.unwrap().change.verdict, Verdict::Regressed);
+    assert_eq!(found.verdict, Verdict::Regressed);
+}
+
+#[test]
+fn what_one_kernel_does_not_have_is_not_off() {
+    let [mut a, mut b] = [service(), service()];
+    b.kernel = "7.2.0";
+    b.settings.push((Area::Sysctl, None, "net.ipv4.tcp_pingpong_thresh", "1", None));
+    a.settings.push((Area::Kernel, Some("cmdline"), "mitigations", "off", None));
+    let found = report(&a, &b);
+    let of = |name: &str| found.others.iter().find(|other| other.difference.name == name).unwrap();
+    let new = &of("net.ipv4.tcp_pingpong_thresh").difference;
+    assert_eq!((&new.a, new.class), (&None, settings::Class::Os));
+    assert_eq!(of("mitigations").difference.class, settings::Class::Set);
+    assert_eq!(found.verdict, Verdict::Differs);
+}
+
+#[test]
+fn a_side_without_recordings_is_refused() {
+    let none = Group { name: "A".into(), members: Vec::new() };
+    let refused = compare([none, service().group(Which::B)], None);
+    assert!(matches!(refused, Err(Refusal::Nothing(name)) if name == "A"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_other_way_round_is_its_mirror(
+        samples in prop::collection::vec(0..20 * CORE, 4),
+        timers in 0_u64..100_000,
+        sends in 1_u64..1_000_000_000,
+    ) {
+        let [good, mut bad] = article();
+        for ((_, count), new) in bad.profile.iter_mut().zip(&samples) {
+            *count = *new;
+        }
+        bad.timers[0].2 = timers;
+        bad.rates[0].3 = sends;
+        let (there, back) = (report(&good, &bad), report(&bad, &good));
+        // Causes that carry something are the same ones; what is by unit of work is of
+        // the other side's work.
+        let mut there_ids: Vec<&str> = there.causes.iter().map(|cause| cause.rule.id).collect();
+        let mut back_ids: Vec<&str> = back.causes.iter().map(|cause| cause.rule.id).collect();
+        there_ids.sort_unstable();
+        back_ids.sort_unstable();
+        prop_assert_eq!(there_ids, back_ids);
+        prop_assert_eq!(there.verdict.mirrored(), back.verdict);
+        for (one, other) in there.causes.iter().zip(&back.causes).filter(|(one, other)| one.rule.id == other.rule.id) {
+            prop_assert_ne!(one.worse, other.worse);
+        }
+        for report in [&there, &back] {
+            let sum: f64 = report.causes.iter().filter_map(|cause| cause.cores).sum();
+            let rest = report.unexplained.as_ref().unwrap().cores;
+            let whole = report.cores.unwrap().difference();
+            prop_assert!((sum + rest - whole).abs() < 1e-6 * whole.abs().max(1.0));
+        }
+    }
+}

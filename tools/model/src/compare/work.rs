@@ -1,0 +1,158 @@
+//! How much work both sides did: only then do busy cores say something.
+
+use serde::Serialize;
+
+use super::gather::{Counted, Gathered};
+use crate::offload::Device;
+use crate::snapshot::{Area, Snapshot};
+use crate::stack::Role;
+
+/// Work that differs by less is the same.
+const SAME: f64 = 0.10;
+/// Work that differs by more has no unit in common.
+const COMPARABLE: f64 = 20.0;
+/// Less than this in a second is no work of the network: 1 Mbit/s.
+const LEAST_BYTES: f64 = 125_000.0;
+
+/// What both sides did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Work {
+    /// How they are compared.
+    pub basis: Basis,
+    /// What was done in a second, on a host of each side.
+    pub measures: Vec<Measure>,
+}
+
+/// How busy cores and rates of both sides are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// As they are: the same work was done.
+    Same(WorkKind),
+    /// Those of B at the work that A did: so many times as much was done on B.
+    PerUnit(WorkKind, f64),
+    /// As they are: nobody knows what was done.
+    Unknown,
+    /// Not at all: next to nothing was done on a side.
+    NotComparable,
+}
+
+/// What work is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkKind {
+    /// Bytes sent by the network cards.
+    BytesSent,
+    /// Bytes received by them.
+    BytesReceived,
+    /// Packets sent.
+    PacketsSent,
+    /// Packets received.
+    PacketsReceived,
+    /// Context switches.
+    ContextSwitches,
+    /// What the user said.
+    Given,
+}
+
+/// Work done in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Measure {
+    /// What is counted.
+    pub kind: WorkKind,
+    /// On A.
+    pub a: f64,
+    /// On B.
+    pub b: f64,
+}
+
+impl Work {
+    /// What rates of A and B are divided by; absent where they are not.
+    pub(super) fn scale(&self) -> Option<[f64; 2]> {
+        match self.basis {
+            Basis::PerUnit(_, times) => Some([1.0, times]),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn of(sides: [&Gathered; 2], given: Option<[f64; 2]>) -> Work {
+    if let Some([a, b]) = given {
+        let kind = WorkKind::Given;
+        return Work { basis: basis(kind, [a, b]), measures: vec![Measure { kind, a, b }] };
+    }
+    let kinds = [
+        WorkKind::BytesSent,
+        WorkKind::BytesReceived,
+        WorkKind::PacketsSent,
+        WorkKind::PacketsReceived,
+        WorkKind::ContextSwitches,
+    ];
+    let measure = |kind: WorkKind| {
+        let [a, b] = sides.map(|side| measured(side, kind));
+        Some(Measure { kind, a: a?, b: b? })
+    };
+    let measures: Vec<Measure> = kinds.into_iter().filter_map(measure).collect();
+    let bytes =
+        measures.iter().filter(|one| matches!(one.kind, WorkKind::BytesSent | WorkKind::BytesReceived));
+    let most = bytes.max_by(|one, other| one.a.max(one.b).total_cmp(&other.a.max(other.b)));
+    let basis = match most {
+        Some(most) if most.a.max(most.b) >= LEAST_BYTES => basis(most.kind, [most.a, most.b]),
+        _ => Basis::Unknown,
+    };
+    Work { basis, measures }
+}
+
+fn basis(kind: WorkKind, [a, b]: [f64; 2]) -> Basis {
+    let times = b / a;
+    match () {
+        () if !times.is_finite() || !(1.0 / COMPARABLE..=COMPARABLE).contains(&times) => Basis::NotComparable,
+        () if times.ln().abs() < SAME.ln_1p() => Basis::Same(kind),
+        () => Basis::PerUnit(kind, times),
+    }
+}
+
+/// By second and snapshot; `None` where nothing of it was counted.
+fn measured(side: &Gathered, kind: WorkKind) -> Option<f64> {
+    let cards: Vec<String> = side.snapshots.iter().flat_map(|(_, snapshot)| cards(snapshot)).collect();
+    let mut sum = None;
+    for rate in side.rates.iter().flat_map(|one| &one.rates).filter(|rate| is(rate.area, &rate.name, kind)) {
+        let card = rate.of.as_ref().is_none_or(|of| cards.contains(of));
+        if card || kind == WorkKind::ContextSwitches {
+            *sum.get_or_insert(0.0) += rate.count as f64;
+        }
+    }
+    let seconds: f64 = side.rates.iter().map(|one: &Counted| one.seconds).sum();
+    sum.map(|sum: f64| sum / seconds)
+}
+
+/// The names of `/sys/class/net/*/statistics`, and of `/proc/stat`.
+fn is(area: Area, name: &str, kind: WorkKind) -> bool {
+    let names: &[&str] = match kind {
+        WorkKind::BytesSent => &["tx_bytes"],
+        WorkKind::BytesReceived => &["rx_bytes"],
+        WorkKind::PacketsSent => &["tx_packets"],
+        WorkKind::PacketsReceived => &["rx_packets"],
+        WorkKind::ContextSwitches => {
+            return area == Area::Cpu && ["ctxt", "context_switches"].contains(&name);
+        }
+        WorkKind::Given => &[],
+    };
+    area == Area::Link && names.contains(&name)
+}
+
+/// Cards, or where there are none what stands for them: a byte goes through each layer of
+/// a stack, and counts once.
+fn cards(snapshot: &Snapshot) -> Vec<String> {
+    let own = snapshot.offload.namespaces.iter().find(|namespace| namespace.name.is_none());
+    let devices = own.map_or(&[][..], |namespace| &namespace.devices);
+    let named = |role: Role| {
+        let is = |device: &&Device| {
+            let loopback = device.link.as_ref().is_some_and(|link| link.loopback);
+            !loopback && Role::of(device.link.as_ref()) == role
+        };
+        devices.iter().filter(is).map(|device| device.name.clone()).collect::<Vec<_>>()
+    };
+    let cards = named(Role::Physical);
+    if cards.is_empty() { named(Role::Veth) } else { cards }
+}
