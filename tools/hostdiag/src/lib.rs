@@ -17,6 +17,8 @@ pub mod output;
 pub mod pages;
 pub mod probe;
 pub mod process;
+pub mod record;
+pub mod remote;
 pub mod stop;
 pub mod symbol;
 #[allow(unsafe_code, reason = "the only hand-written unsafe code")]

@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments and its `run`.
 
+pub mod agent;
 pub mod argcount;
 pub mod completions;
 pub mod diff;
@@ -11,6 +12,7 @@ pub mod funclatency;
 pub mod man;
 pub mod offload;
 pub mod profile;
+pub mod record;
 pub mod report;
 pub mod stackcount;
 pub mod symptoms;
