@@ -12,6 +12,7 @@ pub mod man;
 pub mod offload;
 pub mod profile;
 pub mod report;
+pub mod snapshot;
 pub mod stackcount;
 pub mod symptoms;
 pub mod timer_names;

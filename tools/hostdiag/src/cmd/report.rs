@@ -81,7 +81,9 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         Data::History(history) => fix::history::text(&recording, history, repairs),
         Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, look.style()),
         Data::Trace(data) => trace::text(&recording, data),
-        Data::Snapshot(data) => snapshot::text(&recording, data),
+        Data::Snapshot(data) => {
+            snapshot::text(&recording, data, snapshot::Options { all: args.all, style: look.style() })
+        }
     };
     output::write(|out| out.write_all(text.as_bytes()))?;
     if let Data::Trace(data) = &recording.data
