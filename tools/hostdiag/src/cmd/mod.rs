@@ -14,6 +14,7 @@ pub mod offload;
 pub mod profile;
 pub mod record;
 pub mod report;
+pub mod snapshot;
 pub mod stackcount;
 pub mod symptoms;
 pub mod timer_names;

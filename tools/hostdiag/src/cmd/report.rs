@@ -115,7 +115,9 @@ fn text(args: &Args, look: Look, recording: &Recording) -> String {
         Data::History(history) => fix::history::text(recording, history, repairs),
         Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, look.style()),
         Data::Trace(data) => trace::text(recording, data),
-        Data::Snapshot(data) => snapshot::text(recording, data),
+        Data::Snapshot(data) => {
+            snapshot::text(recording, data, snapshot::Options { all: args.all, style: look.style() })
+        }
     }
 }
 

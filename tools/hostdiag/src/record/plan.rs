@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tool {
+    /// How the host is set up, and what happens on it.
+    Snapshot,
     /// Offloads of network devices, judged.
     Offload,
     /// Where CPUs are.
@@ -25,6 +27,7 @@ impl Tool {
     /// Its name, that of its subcommand.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Snapshot => "snapshot",
             Self::Offload => "offload",
             Self::Profile => "profile",
             Self::TimerNames => "timer-names",
@@ -37,7 +40,7 @@ impl Tool {
     /// own: what one costs would be in the time that the other takes.
     fn step(self) -> usize {
         match self {
-            Self::Offload | Self::Profile | Self::TimerNames => 0,
+            Self::Snapshot | Self::Offload | Self::Profile | Self::TimerNames => 0,
             Self::Funclatency => 1,
             Self::Stackcount => 2,
         }
@@ -47,17 +50,22 @@ impl Tool {
     pub fn of_functions(self) -> bool {
         matches!(self, Self::Funclatency | Self::Stackcount)
     }
-
-    /// Whether it takes the time that a step lasts.
-    pub fn lasts(self) -> bool {
-        self != Self::Offload
-    }
 }
 
 /// Plans that have a name.
 const NAMED: [(&str, &[Tool]); 3] = [
-    ("default", &[Tool::Offload, Tool::Profile, Tool::TimerNames, Tool::Funclatency, Tool::Stackcount]),
-    ("quick", &[Tool::Offload, Tool::Profile, Tool::TimerNames]),
+    (
+        "default",
+        &[
+            Tool::Snapshot,
+            Tool::Offload,
+            Tool::Profile,
+            Tool::TimerNames,
+            Tool::Funclatency,
+            Tool::Stackcount,
+        ],
+    ),
+    ("quick", &[Tool::Snapshot, Tool::Offload, Tool::Profile, Tool::TimerNames]),
     ("offload", &[Tool::Offload]),
 ];
 
@@ -150,7 +158,7 @@ mod tests {
     #[test]
     fn a_plan_is_a_name_or_tools() {
         assert_eq!(Plan::tools("offload,profile,offload").unwrap().0, [Tool::Offload, Tool::Profile]);
-        assert_eq!(Plan::tools("default").unwrap().0.len(), 5);
+        assert_eq!(Plan::tools("default").unwrap().0.len(), 6);
         let unknown = Plan::tools("offload,profil").unwrap_err();
         assert!(unknown.contains("\"profil\"; did you mean profile?"), "{unknown}");
         assert!(Plan::tools("").is_err());
@@ -168,7 +176,7 @@ mod tests {
             plan.steps().iter().map(|order| order.tools.iter().map(|tool| tool.as_str()).collect()).collect();
         assert_eq!(
             steps,
-            [vec!["offload", "profile", "timer-names"], vec!["funclatency"], vec!["stackcount"]]
+            [vec!["snapshot", "offload", "profile", "timer-names"], vec!["funclatency"], vec!["stackcount"]]
         );
     }
 }

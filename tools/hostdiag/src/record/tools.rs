@@ -26,7 +26,7 @@ use crate::probe::stack::{At, Measure, Options};
 use crate::probe::stackcount;
 use crate::probe::targets::{Request, Targets};
 use crate::probe::timer_names;
-use crate::sys;
+use crate::{snapshot, sys};
 
 /// Samples a second on each CPU.
 const HZ: u32 = 49;
@@ -40,6 +40,7 @@ const ACTIVE: u32 = 10_240;
 /// Runs one tool to its end.
 pub(super) fn run(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
     match place.tool {
+        Tool::Snapshot => Ok(place.start().map(|stop| snapshot::take(order.duration(), stop))),
         Tool::Offload => offload(place),
         Tool::Profile => profile(order, place),
         Tool::TimerNames => timer_names(order, place),
