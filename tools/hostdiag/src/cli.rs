@@ -25,7 +25,7 @@ pub struct Cli {
 /// Printed below `--help` and in the man pages.
 pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings, a regression; 2 wrong usage or an error; \
 3 a repair made things worse and was rolled back; 4 a privilege or kernel feature is missing; \
-130 a repair was interrupted. `hostdiag explain exit-status` has the rest.";
+5 another host failed; 130 a repair was interrupted. `hostdiag explain exit-status` has the rest.";
 
 /// The subcommands, one file in `cmd/` each.
 #[derive(Debug, Subcommand)]

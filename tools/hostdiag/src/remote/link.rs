@@ -22,7 +22,7 @@ pub(super) const BANNER: usize = 64 << 10;
 /// What is kept of what it says on stderr, in bytes.
 const STDERR: usize = 64 << 10;
 /// What recordings of one host may be in all, in bytes.
-const TOTAL: usize = 256 << 20;
+const TOTAL: usize = 128 << 20;
 /// The longest time to the first word of the agent: ssh has ten seconds to connect, and
 /// logging in takes its time.
 const CONNECT: Duration = Duration::from_secs(30);
