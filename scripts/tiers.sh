@@ -10,6 +10,7 @@ declare -A what=(
     [unit]="format, lints, licences, unit and property tests"
     [goldens]="command line against stored input"
     [live]="this machine's kernel, as root"
+    [remote]="other hosts by ssh, and broken ones"
     [fuzz]="every parser of foreign input"
     [vm]="every kernel of the lab"
     [systemd]="systemd guest"
@@ -131,6 +132,22 @@ tier_live() {
     need ip:iproute2 ethtool:ethtool
     # One at a time: some look at what all of the kernel has loaded.
     cargo_test -p hostdiag --test live -- --test-threads=1
+}
+
+# A sshd that is unpacked, not installed: the package would start it.
+tier_remote() {
+    local folder=$root/target/remote libraries=/usr/lib/x86_64-linux-gnu
+    needs_root remote
+    need_build
+    need ssh:openssh-client tcsh:tcsh fish:fish busybox:busybox strip:binutils nsenter:util-linux \
+        "$libraries/libwrap.so.0:libwrap0"
+    mkdir -p "$folder"
+    if [[ ! -x $folder/sshd/usr/sbin/sshd ]]; then
+        (cd "$folder" && silently apt-get download openssh-server) || return 1
+        dpkg -x "$folder"/openssh-server_*.deb "$folder/sshd" || return 1
+        rm "$folder"/openssh-server_*.deb
+    fi
+    cargo_test -p hostdiag --test remote
 }
 
 tier_fuzz() {

@@ -2,6 +2,7 @@
 //! data and read nothing but it.
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod chart;
 pub mod compare;
 pub mod diff;

@@ -136,6 +136,7 @@ pub(crate) struct Setting {
     value: Option<String>,
     unreadable: Option<String>,
     origin: Option<String>,
+    asked: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -25,7 +25,7 @@ pub struct Cli {
 /// Printed below `--help` and in the man pages.
 pub const EXIT_STATUS: &str = "Exit status: 0 fine, nothing found; 1 findings, a regression; 2 wrong usage or an error; \
 3 a repair made things worse and was rolled back; 4 a privilege or kernel feature is missing; \
-130 a repair was interrupted. `hostdiag explain exit-status` has the rest.";
+5 another host failed; 130 a repair was interrupted. `hostdiag explain exit-status` has the rest.";
 
 /// The subcommands, one file in `cmd/` each.
 #[derive(Debug, Subcommand)]
@@ -38,10 +38,14 @@ pub enum Command {
     Argcount(Box<cmd::argcount::Args>),
     TimerNames(Box<cmd::timer_names::Args>),
     Profile(Box<cmd::profile::Args>),
+    Record(cmd::record::Args),
+    Snapshot(cmd::snapshot::Args),
     Report(cmd::report::Args),
     Diff(cmd::diff::Args),
     Compare(cmd::compare::Args),
     Flamegraph(cmd::flamegraph::Args),
+    #[command(hide = true)]
+    Agent(cmd::agent::Args),
     Doctor(cmd::doctor::Args),
     Explain(cmd::explain::Args),
     Man(cmd::man::Args),
@@ -71,10 +75,13 @@ fn run(cli: Cli) -> Result<Status> {
         Some(Command::Argcount(args)) => cmd::argcount::run(&args, look),
         Some(Command::TimerNames(args)) => cmd::timer_names::run(&args),
         Some(Command::Profile(args)) => cmd::profile::run(&args),
+        Some(Command::Record(args)) => cmd::record::run(&args),
+        Some(Command::Snapshot(args)) => cmd::snapshot::run(&args, look),
         Some(Command::Report(args)) => cmd::report::run(&args, look),
         Some(Command::Diff(args)) => cmd::diff::run(&args, look),
         Some(Command::Compare(args)) => cmd::compare::run(&args, look),
         Some(Command::Flamegraph(args)) => cmd::flamegraph::run(&args),
+        Some(Command::Agent(args)) => cmd::agent::run(&args),
         Some(Command::Doctor(args)) => cmd::doctor::run(&args, look),
         Some(Command::Explain(args)) => cmd::explain::run(&args),
         Some(Command::Man(args)) => cmd::man::run(&args),

@@ -18,6 +18,8 @@ pub enum Status {
     RolledBack = 3,
     /// A privilege or a kernel feature is missing.
     Missing = 4,
+    /// A remote host could not be reached, or its answer was no good.
+    Remote = 5,
     /// A repair was interrupted (Ctrl-C): the device in hand was finished or
     /// undone, the rest not begun.
     Interrupted = 130,
@@ -90,11 +92,25 @@ pub enum Code {
     RateTooHigh,
     /// None of the CPUs that were asked for is online.
     NoSuchCpu,
+    /// A host that is not named as one.
+    BadTarget,
+    /// ssh did not get to the host, or was not let in.
+    Unreachable,
+    /// The host has no hostdiag that runs.
+    NoAgent,
+    /// The hostdiag of the host is too old or too new to talk to.
+    VersionSkew,
+    /// The host went away, or what it sent was no good.
+    RemoteFailed,
+    /// hostdiag could not be brought to the host.
+    PushFailed,
+    /// sudo does not let the user of that host become root without a password.
+    NoSudo,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 38] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -126,6 +142,13 @@ impl Code {
         Self::NoTracefs,
         Self::RateTooHigh,
         Self::NoSuchCpu,
+        Self::BadTarget,
+        Self::Unreachable,
+        Self::NoAgent,
+        Self::VersionSkew,
+        Self::RemoteFailed,
+        Self::PushFailed,
+        Self::NoSudo,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -162,6 +185,13 @@ impl Code {
             Self::NoTracefs => "no-tracefs",
             Self::RateTooHigh => "rate-too-high",
             Self::NoSuchCpu => "no-such-cpu",
+            Self::BadTarget => "bad-target",
+            Self::Unreachable => "unreachable",
+            Self::NoAgent => "no-agent",
+            Self::VersionSkew => "version-skew",
+            Self::RemoteFailed => "remote-failed",
+            Self::PushFailed => "push-failed",
+            Self::NoSudo => "no-sudo",
         }
     }
 
@@ -174,6 +204,12 @@ impl Code {
             | Self::NoBpf
             | Self::NoProbes
             | Self::NoTracefs => Status::Missing,
+            Self::Unreachable
+            | Self::NoAgent
+            | Self::VersionSkew
+            | Self::RemoteFailed
+            | Self::PushFailed
+            | Self::NoSudo => Status::Remote,
             _ => Status::Error,
         }
     }

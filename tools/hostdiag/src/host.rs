@@ -1,7 +1,9 @@
 //! Which host this is.
 
-use hostdiag_model::Host;
+use hostdiag_model::{Data, Host, Recording};
 use nix::sys::utsname::uname;
+
+use crate::offload::from::now_ms;
 
 /// The host hostdiag runs on.
 pub fn this() -> Host {
@@ -12,6 +14,20 @@ pub fn this() -> Host {
         kernel: Some(text(names.release())),
         machine: Some(text(names.machine())),
         os: os_name(&std::fs::read_to_string("/etc/os-release").unwrap_or_default()),
+    }
+}
+
+/// A recording of this host that begins now.
+pub fn recording(command: &str, data: Data) -> Recording {
+    Recording {
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        command: command.to_owned(),
+        host: this(),
+        started_ms: now_ms(),
+        elapsed_ms: None,
+        side: None,
+        loss: Vec::new(),
+        data,
     }
 }
 

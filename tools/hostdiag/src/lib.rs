@@ -8,6 +8,7 @@ pub mod duration;
 pub mod elf;
 pub mod expression;
 pub mod fail;
+pub mod files;
 pub mod host;
 pub mod input;
 pub mod kernel;
@@ -17,6 +18,9 @@ pub mod output;
 pub mod pages;
 pub mod probe;
 pub mod process;
+pub mod record;
+pub mod remote;
+pub mod snapshot;
 pub mod stop;
 pub mod symbol;
 #[allow(unsafe_code, reason = "the only hand-written unsafe code")]

@@ -1,6 +1,7 @@
 //! Signals that end a run early, taken as they come in between: Ctrl-C,
 //! `kill`, a terminal that went away.
 
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,9 +14,15 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// While it lives, this thread and those it starts are not ended by signals:
 /// they ask.
 pub struct Stop {
-    signals: SignalFd,
-    mask: SigSet,
+    from: From,
     requested: AtomicBool,
+}
+
+/// Who asks for the end.
+enum From {
+    Signals(SignalFd, SigSet),
+    /// The other end of this pipe, by being closed; for threads, all of which see it.
+    Pipe(PipeReader),
 }
 
 impl Stop {
@@ -27,7 +34,31 @@ impl Stop {
         mask.thread_block().context("failed to block signals")?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&mask, flags).context("failed to open a signalfd")?;
-        Ok(Self { signals, mask, requested: AtomicBool::new(false) })
+        Ok(Self { from: From::Signals(signals, mask), requested: AtomicBool::new(false) })
+    }
+
+    /// One for any number of threads, and what asks for it by being dropped.
+    ///
+    /// # Errors
+    /// There is no room for a pipe.
+    pub fn on_drop() -> Result<(Self, PipeWriter)> {
+        let (reader, writer) = io::pipe().context("failed to open a pipe")?;
+        Ok((Self { from: From::Pipe(reader), requested: AtomicBool::new(false) }, writer))
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.from {
+            From::Signals(signals, _) => signals.as_fd(),
+            From::Pipe(pipe) => pipe.as_fd(),
+        }
+    }
+
+    /// Whether what can be read is a request.
+    fn is_asked(&self) -> bool {
+        match &self.from {
+            From::Signals(signals, _) => matches!(signals.read_signal(), Ok(Some(_))),
+            From::Pipe(_) => true,
+        }
     }
 
     /// Whether a signal has come.
@@ -47,13 +78,13 @@ impl Stop {
             let left = end.saturating_duration_since(Instant::now());
             let millis =
                 PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX);
-            let signals = Some(self.signals.as_fd());
+            let signals = Some(self.fd());
             let mut fds: Vec<PollFd<'_>> =
                 signals.into_iter().chain(other).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
             let ready = poll(&mut fds, millis).is_ok_and(|ready| ready > 0);
             let readable = |fd: &PollFd<'_>| ready && fd.any() == Some(true);
             if fds.first().is_some_and(readable) {
-                self.requested.store(matches!(self.signals.read_signal(), Ok(Some(_))), Ordering::Relaxed);
+                self.requested.store(self.is_asked(), Ordering::Relaxed);
             } else if fds.last().is_some_and(readable) {
                 return Woken::Ready;
             } else if left.is_zero() {
@@ -93,8 +124,10 @@ impl Stop {
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        // A signal that came late ends the program as it always does.
-        let _ = self.mask.thread_unblock();
+        if let From::Signals(_, mask) = &self.from {
+            // A signal that came late ends the program as it always does.
+            let _ = mask.thread_unblock();
+        }
     }
 }
 
@@ -118,6 +151,17 @@ mod tests {
         pthread_kill(pthread_self(), Signal::SIGTERM).unwrap();
         assert_eq!(wait(Duration::from_secs(60)), Woken::Signal);
         assert_eq!(wait(Duration::from_secs(60)), Woken::Signal);
+    }
+
+    #[test]
+    fn all_threads_end_where_the_other_end_is_dropped() {
+        let (stop, ask) = Stop::on_drop().unwrap();
+        assert!(!stop.requested());
+        std::thread::scope(|scope| {
+            let waits = [0, 1].map(|_| scope.spawn(|| stop.wait(Duration::from_secs(60))));
+            drop(ask);
+            assert!(waits.into_iter().all(|wait| wait.join().unwrap()));
+        });
     }
 
     #[test]

@@ -9,6 +9,7 @@ fn snapshot(host: &str, side: Option<Side>) -> Recording {
         name: name.to_owned(),
         value,
         origin: Some("/etc/sysctl.d/90-local.conf".to_owned()),
+        asked: None,
     };
     let snapshot = Snapshot {
         settings: vec![

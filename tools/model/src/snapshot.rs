@@ -37,9 +37,13 @@ pub struct Setting {
     /// What it is set to.
     #[serde(flatten)]
     pub value: Value,
-    /// The file that sets it, where one does.
+    /// The line that sets it, `FILE:LINE`, where one does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origin: Option<String>,
+    /// What that line asks for, where that is not the value: somebody changed it since, or
+    /// the line took no effect.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub asked: Option<String>,
 }
 
 /// A value, or why there is none.

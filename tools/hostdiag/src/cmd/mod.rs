@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments and its `run`.
 
+pub mod agent;
 pub mod argcount;
 pub mod compare;
 pub mod completions;
@@ -12,7 +13,9 @@ pub mod funclatency;
 pub mod man;
 pub mod offload;
 pub mod profile;
+pub mod record;
 pub mod report;
+pub mod snapshot;
 pub mod stackcount;
 pub mod symptoms;
 pub mod timer_names;

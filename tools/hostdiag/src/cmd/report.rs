@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
-use hostdiag_report::{chart, fix, offload, pprof, snapshot, trace};
+use hostdiag_report::{capture, chart, fix, offload, pprof, snapshot, trace};
 
 use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
@@ -14,7 +14,8 @@ use crate::output::{self, Look};
 
 /// Show a recording again, as it was shown when it was made.
 ///
-/// Any file that --output wrote. An audit of offloads is shown as it was judged
+/// Any file that --output wrote. Of several recordings, as `hostdiag record` writes them,
+/// text shows all, and folded, svg and pprof the first with stacks. An audit of offloads is shown as it was judged
 /// then; `hostdiag offload --from` judges it anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 shown; 2 the file cannot be read.")]
@@ -48,48 +49,76 @@ pub enum Format {
 
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
-    let mut recording = from::any_recording(&args.file)?;
-    if args.format == Format::Folded {
-        fold(&mut recording.data)?;
-    }
-    if args.format == Format::Json {
-        output::write(|out| recording.write(out))?;
-        return Ok(Status::Fine);
-    }
-    if args.format == Format::Pprof {
-        let profile = match &recording.data {
-            Data::Trace(trace) => pprof::profile(&recording, trace),
-            _ => None,
-        };
-        let profile = profile.ok_or_else(|| without_stacks(&recording.data))?;
-        output::write(|out| out.write_all(&profile))?;
-        return Ok(Status::Fine);
-    }
-    if args.format == Format::Svg {
-        let drawn = svg(&recording)?;
-        output::write(|out| out.write_all(drawn.as_bytes()))?;
-        return Ok(Status::Fine);
-    }
-    let repairs = fix::Options { all: args.all, style: look.style() };
-    let text = match &recording.data {
-        Data::Offload(data, audit) => {
-            let options = offload::Options { notes: args.all, all: args.all, style: look.style() };
-            offload::text(&recording, data, audit, options)
+    let mut recordings = from::any_recordings(&args.file)?;
+    match args.format {
+        Format::Json => {
+            output::write(|out| recordings.iter().try_for_each(|recording| recording.write(out)))?;
         }
-        Data::Fix(fix) => fix::text(&recording, fix, repairs),
-        Data::Undo(undo) => fix::undo::text(&recording, undo, repairs),
-        Data::History(history) => fix::history::text(&recording, history, repairs),
-        Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, look.style()),
-        Data::Trace(data) => trace::text(&recording, data),
-        Data::Snapshot(data) => snapshot::text(&recording, data),
-    };
-    output::write(|out| out.write_all(text.as_bytes()))?;
-    if let Data::Trace(data) = &recording.data
-        && !data.windows.is_empty()
-    {
-        trace::words::notes(data).iter().for_each(|note| output::say(note));
+        Format::Text => show(args, look, &recordings)?,
+        Format::Folded => {
+            let recording = with_stacks(&mut recordings)?;
+            fold(&mut recording.data)?;
+            show(args, look, std::slice::from_ref(recording))?;
+        }
+        Format::Pprof => {
+            let recording = with_stacks(&mut recordings)?;
+            let profile = match &recording.data {
+                Data::Trace(trace) => pprof::profile(recording, trace),
+                _ => None,
+            };
+            let profile = profile.ok_or_else(|| without_stacks(&recording.data))?;
+            output::write(|out| out.write_all(&profile))?;
+        }
+        Format::Svg => {
+            let drawn = svg(with_stacks(&mut recordings)?)?;
+            output::write(|out| out.write_all(drawn.as_bytes()))?;
+        }
     }
     Ok(Status::Fine)
+}
+
+/// Of several recordings the first of stacks: the profile, in what `record` wrote.
+fn with_stacks(recordings: &mut [Recording]) -> Result<&mut Recording, Failure> {
+    let of_stacks = |recording: &Recording| match &recording.data {
+        Data::Trace(trace) => trace.windows.iter().any(|window| window.payload.stacks().is_some()),
+        _ => false,
+    };
+    let index = recordings.iter().position(of_stacks).unwrap_or(0);
+    recordings.get_mut(index).ok_or_else(|| Failure::new(Code::BadInput, "there is no recording"))
+}
+
+/// Shows them as text, one below the other.
+fn show(args: &Args, look: Look, recordings: &[Recording]) -> Result<()> {
+    let several = recordings.len() > 1;
+    for (index, recording) in recordings.iter().enumerate() {
+        let title = if several { capture::title(recording, index == 0) } else { String::new() };
+        let text = title + &text(args, look, recording);
+        output::write(|out| out.write_all(text.as_bytes()))?;
+        if let Data::Trace(data) = &recording.data
+            && !data.windows.is_empty()
+        {
+            trace::words::notes(data).iter().for_each(|note| output::say(note));
+        }
+    }
+    Ok(())
+}
+
+fn text(args: &Args, look: Look, recording: &Recording) -> String {
+    let repairs = fix::Options { all: args.all, style: look.style() };
+    match &recording.data {
+        Data::Offload(data, audit) => {
+            let options = offload::Options { notes: args.all, all: args.all, style: look.style() };
+            offload::text(recording, data, audit, options)
+        }
+        Data::Fix(fix) => fix::text(recording, fix, repairs),
+        Data::Undo(undo) => fix::undo::text(recording, undo, repairs),
+        Data::History(history) => fix::history::text(recording, history, repairs),
+        Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, look.style()),
+        Data::Trace(data) => trace::text(recording, data),
+        Data::Snapshot(data) => {
+            snapshot::text(recording, data, snapshot::Options { all: args.all, style: look.style() })
+        }
+    }
 }
 
 /// A flame graph of stacks, charts of other traces.

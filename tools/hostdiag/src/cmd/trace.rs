@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use hostdiag_model::trace::{Accounting, Asked, Filter, Gone, Head, Trace, Window};
+use hostdiag_model::trace::{Asked, Filter, Head, Trace, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::trace::{self as render, list, words};
 
@@ -46,16 +46,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Begins one.
     pub fn new(args: &'a RunArgs, command: &str) -> Self {
-        let recording = Recording {
-            tool: env!("CARGO_PKG_VERSION").to_owned(),
-            command: command.to_owned(),
-            host: crate::host::this(),
-            started_ms: from::now_ms(),
-            elapsed_ms: None,
-            side: None,
-            loss: Vec::new(),
-            data: Data::Trace(Box::default()),
-        };
+        let recording = crate::host::recording(command, Data::Trace(Box::default()));
         let (clock, file, stdout) = (Instant::now(), Keep::default(), Keep::default());
         Self { args, recording, clock, open: None, unread: None, file, stdout }
     }
@@ -108,11 +99,7 @@ impl<'a> Session<'a> {
         // Who waits for that line may not read before.
         self.begin_to_keep(file)?;
         let finished = run::run(tool, schedule, cost, &mut |step| self.step(step))?;
-        let unloaded = modules.unloaded().map(|name| Gone::Module(name.to_owned()));
-        let gone = unloaded.chain(watch.replaced().map(Gone::Program)).collect();
-        let trace = self.trace()?;
-        trace.accounting = Some(Accounting { gone, ..finished.accounting });
-        trace.overhead = finished.overhead;
+        finished.account(self.trace()?, &modules, watch);
         self.recording.elapsed_ms = Some(self.clock.elapsed().as_millis() as u64);
         self.finish()
     }

@@ -70,14 +70,15 @@ pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Reads a recording of any command from `path` (`-`: stdin).
+/// Reads recordings of any commands from `path` (`-`: stdin), at least one.
 ///
 /// # Errors
 /// `bad-input` and `unknown-schema` for what is none, or not of this version.
-pub fn any_recording(path: &Path) -> Result<Recording> {
+pub fn any_recordings(path: &Path) -> Result<Vec<Recording>> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
     let bytes = bytes(path).with_context(|| format!("failed to read {name}"))?;
-    parse(&bytes, &name).map_err(|problem| match problem {
+    let read = Recording::read_all(&mut &bytes[..]).map_err(|error| problem(error, &name));
+    read.map_err(|problem| match problem {
         Problem::Unknown(failure) => failure.into(),
         Problem::Bad(problem) => {
             let hint = "report takes a file written by hostdiag --output, or with --format json";
@@ -95,13 +96,17 @@ enum Problem {
 }
 
 fn parse(bytes: &[u8], name: &str) -> std::result::Result<Recording, Problem> {
-    Recording::read(&mut &bytes[..]).map_err(|error| match &error {
+    Recording::read(&mut &bytes[..]).map_err(|error| problem(error, name))
+}
+
+fn problem(error: ReadError, name: &str) -> Problem {
+    match &error {
         ReadError::Unknown { .. } => {
             let hint = "read it with the hostdiag that wrote it, or record anew";
             Problem::Unknown(Failure::new(Code::UnknownSchema, format!("{name}: {error}")).hint(hint))
         }
         _ => Problem::Bad(error),
-    })
+    }
 }
 
 fn recording(bytes: &[u8], name: &str, links: Option<&Path>) -> Result<Recording> {

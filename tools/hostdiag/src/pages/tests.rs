@@ -21,7 +21,7 @@ fn every_code_verdict_and_topic_has_a_page() {
     let topics = ["exit-status", "offload", "restart", "vlan-features", "recording", "policy", "netns"];
     let repair = ["fix", "undo", "left-alone", "boot", "emit"];
     let tracing = ["funccount", "funclatency", "stackcount", "argcount", "timer-names", "attach"];
-    let reports = ["report", "diff", "flamegraph"];
+    let reports = ["record", "report", "diff", "flamegraph"];
     let verdicts = Verdict::ALL.iter().map(|verdict| verdict.as_str());
     let verdicts = verdicts.chain(diff::Verdict::ALL.iter().map(|verdict| verdict.as_str()));
     for name in codes

@@ -210,6 +210,24 @@ pub fn only(lists: &Lists, wanted: &HashSet<&str>) -> HashSet<String> {
     times.into_iter().filter(|(_, times)| *times == 1).map(|(name, _)| name.to_owned()).collect()
 }
 
+/// Names of `wanted` that can be traced; all of them where the kernel does not tell.
+pub fn traceable(lists: &Lists, wanted: &HashSet<&str>) -> HashSet<String> {
+    let denied = |name: &str| DENIED.iter().any(|denied| is_denied(denied, name));
+    let mut found: HashSet<String> = HashSet::new();
+    let mut add = |name: &str| {
+        for name in [name, base(name)] {
+            if wanted.contains(name) && !denied(name) && !found.contains(name) {
+                found.insert(name.to_owned());
+            }
+        }
+    };
+    match &lists.traceable {
+        Some(list) => list.each(|line| add(entry(line).0)),
+        None => wanted.iter().for_each(|name| add(name)),
+    }
+    found
+}
+
 /// What matched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {

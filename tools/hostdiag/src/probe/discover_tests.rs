@@ -151,3 +151,13 @@ fn names_of_one_thing_alone_are_known() {
     let wanted = HashSet::from(["one_open", "open", "state", "absent"]);
     assert_eq!(only(&lists, &wanted), HashSet::from(["one_open".to_owned()]));
 }
+
+#[test]
+fn what_can_be_traced_is_picked_out_of_names() {
+    let lists = Lists::from_text(Some("tcp_ack.isra.0\nnf_hook [nf]\nmigrate_disable\n"), None, "");
+    let wanted = HashSet::from(["tcp_ack", "nf_hook", "migrate_disable", "native_halt"]);
+    let mut found: Vec<String> = traceable(&lists, &wanted).into_iter().collect();
+    found.sort_unstable();
+    assert_eq!(found, ["nf_hook", "tcp_ack"]);
+    assert_eq!(traceable(&Lists::from_text(None, None, ""), &wanted).len(), 3);
+}

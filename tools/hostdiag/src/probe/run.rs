@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hostdiag_model::stacks::Additions;
-use hostdiag_model::trace::{Accounting, Ended, Overhead, Payload, Window};
+use hostdiag_model::trace::{Accounting, Ended, Gone, Overhead, Payload, Trace, Window};
 
 use super::filter::online_cpus;
+use super::modules::Modules;
 use super::process::Watch;
 use crate::stop::{Stop, Woken};
 use crate::sys;
@@ -142,6 +143,16 @@ pub struct Finished {
     pub accounting: Accounting,
     /// What our programs cost.
     pub overhead: Option<Overhead>,
+}
+
+impl Finished {
+    /// Puts it into the trace, with what went away meanwhile.
+    pub fn account(self, trace: &mut Trace, modules: &Modules, watch: &Watch) {
+        let unloaded = modules.unloaded().map(|name| Gone::Module(name.to_owned()));
+        let gone = unloaded.chain(watch.replaced().map(Gone::Program)).collect();
+        trace.accounting = Some(Accounting { gone, ..self.accounting });
+        trace.overhead = self.overhead;
+    }
 }
 
 /// Runs a tool whose gate is open until its time is over, a signal comes, or

@@ -1,0 +1,44 @@
+//! Words for areas and values.
+
+use hostdiag_model::snapshot::{Area, Setting, Value};
+
+/// What an area is called, as in the recording.
+pub(super) fn area(area: Area) -> &'static str {
+    match area {
+        Area::Kernel => "kernel",
+        Area::Config => "config",
+        Area::Sysctl => "sysctl",
+        Area::Module => "module",
+        Area::Cpu => "cpu",
+        Area::Memory => "memory",
+        Area::Block => "block",
+        Area::Cgroup => "cgroup",
+        Area::Os => "os",
+        Area::Package => "package",
+        Area::Bpf => "bpf",
+        Area::Link => "link",
+        Area::Nic => "nic",
+        Area::Qdisc => "qdisc",
+        Area::Irq => "irq",
+        Area::Softirq => "softirq",
+        Area::Net => "net",
+        Area::Pressure => "pressure",
+        Area::Log => "log",
+    }
+}
+
+/// The name, with what it is of.
+pub(super) fn name(setting: &Setting) -> String {
+    match &setting.of {
+        Some(of) => format!("{of} {}", setting.name),
+        None => setting.name.clone(),
+    }
+}
+
+/// The value, or why there is none.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::Value(value) => value.clone(),
+        Value::Unreadable(why) => format!("not read: {why}"),
+    }
+}
