@@ -42,3 +42,18 @@ pub(super) fn value(value: &Value) -> String {
         Value::Unreadable(why) => format!("not read: {why}"),
     }
 }
+
+/// Words with commas between, in lines of bounded length.
+pub(super) fn wrapped(words: &[String]) -> Vec<String> {
+    const WIDTH: usize = 96;
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() + 2 <= WIDTH => {
+                *line += &format!(", {word}");
+            }
+            _ => lines.push(word.clone()),
+        }
+    }
+    lines
+}

@@ -31,6 +31,9 @@ mod offload_refused;
 mod profile;
 mod profile_cpus;
 mod role_facts;
+mod snapshot;
+#[path = "../../live/snapshot.rs"]
+mod snapshot_live;
 mod stack;
 mod stackcount;
 #[path = "../../live/symbol.rs"]
