@@ -4,7 +4,7 @@ use hostdiag_model::diff::Change;
 use hostdiag_model::diff::stacks::{Amount, Unit};
 
 /// `0`, `0.012`, `4.95`, `495`, `73.5k`, `1.98M`.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     // 999.5 is 1.00k, not 1000.
     let steps = [(999.5e9, 1e12, "T"), (999.5e6, 1e9, "G"), (999.5e3, 1e6, "M"), (999.5, 1e3, "k")];
@@ -26,7 +26,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// `x2.69`, `x148`, or in words where one side has nothing.
-pub(super) fn ratio(ratio: Option<f64>, a: f64, b: f64) -> String {
+pub(crate) fn ratio(ratio: Option<f64>, a: f64, b: f64) -> String {
     match ratio {
         Some(ratio) => format!("x{}", short(ratio)),
         None if a == b => "-".into(),
@@ -36,20 +36,20 @@ pub(super) fn ratio(ratio: Option<f64>, a: f64, b: f64) -> String {
 }
 
 /// `2.42..2.98`; nothing where nothing tells.
-pub(super) fn interval(change: &Change) -> String {
+pub(crate) fn interval(change: &Change) -> String {
     // Beside nothing there is no ratio that an interval could be of.
     let interval = change.interval.filter(|_| change.ratio.is_some());
     interval.map_or(String::new(), |[low, high]| format!("{}..{}", short(low), short(high)))
 }
 
 /// `+73.0k`, `-12`.
-pub(super) fn signed(value: f64) -> String {
+pub(crate) fn signed(value: f64) -> String {
     let sign = if value > 0.0 { "+" } else { "" };
     format!("{sign}{}", short(value))
 }
 
 /// An amount of stacks with its unit: `73.5k/s`, `12.3 %`.
-pub(super) fn of_unit(value: f64, unit: Unit, show: fn(f64) -> String) -> String {
+pub(crate) fn of_unit(value: f64, unit: Unit, show: fn(f64) -> String) -> String {
     match unit {
         Unit::Count => show(value),
         Unit::PerSecond => format!("{}/s", show(value)),
@@ -61,7 +61,7 @@ pub(super) fn of_unit(value: f64, unit: Unit, show: fn(f64) -> String) -> String
 }
 
 /// `495/s -> 73.5k/s (x148)`.
-pub(super) fn step(amount: Amount, unit: Unit) -> String {
+pub(crate) fn step(amount: Amount, unit: Unit) -> String {
     let [a, b] = [amount.a, amount.b].map(|value| of_unit(value, unit, short));
     format!("{a} -> {b} ({})", ratio(amount.ratio(), amount.a, amount.b))
 }

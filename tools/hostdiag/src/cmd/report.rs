@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
-use hostdiag_report::{chart, fix, offload, pprof, snapshot, trace};
+use hostdiag_report::{chart, fix, html, offload, pprof, snapshot, trace};
 
 use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
@@ -42,6 +42,8 @@ pub enum Format {
     /// Charts: rates over time, how durations are spread and change; of stacks a flame
     /// graph, all intervals together.
     Svg,
+    /// A page for any browser: everything as tables and pictures, in one file.
+    Html,
     /// Stacks as a profile of pprof: `go tool pprof FILE` and others read it.
     Pprof,
 }
@@ -68,6 +70,11 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     if args.format == Format::Svg {
         let drawn = svg(&recording)?;
         output::write(|out| out.write_all(drawn.as_bytes()))?;
+        return Ok(Status::Fine);
+    }
+    if args.format == Format::Html {
+        let page = html::report(&recording, &args.file.to_string_lossy());
+        output::write(|out| out.write_all(page.as_bytes()))?;
         return Ok(Status::Fine);
     }
     let repairs = fix::Options { all: args.all, style: look.style() };
