@@ -8,12 +8,15 @@ use plotters::prelude::*;
 
 use self::axis::{Axis, Scale};
 use self::backend::{GRID, INK, Svg};
-use crate::page::harmless;
+use crate::markup::{LONGEST, escaped};
 
 mod axis;
 mod backend;
 mod latency;
 mod rates;
+
+/// How charts look, in the light and in the dark.
+pub const STYLE: &str = include_str!("chart/style.css");
 
 /// Pixels, as far as one may speak of them: it grows with the page.
 const WIDTH: u32 = 960;
@@ -48,15 +51,42 @@ struct Series {
 
 /// The charts of a recording: rates, durations. Absent where it has none.
 pub fn svg(recording: &Recording, trace: &Trace) -> Option<String> {
-    let charts: Vec<Chart> = match trace.windows.iter().next()?.payload {
-        Payload::Counts(_) => vec![rates::chart(trace)],
-        Payload::Latency(_) => latency::charts(trace),
-        Payload::Stacks(_) | Payload::Timers(_) | Payload::Values(_) | Payload::Distribution(_) => {
-            return None;
-        }
-    };
+    let charts = charts(trace)?;
     let title = format!("{} of {}", recording.command, recording.host.name);
     document(&title, &charts)
+}
+
+/// The same, each to stand in a page that has [`STYLE`].
+pub fn figures(trace: &Trace) -> Vec<String> {
+    charts(trace).unwrap_or_default().iter().filter_map(figure).collect()
+}
+
+fn charts(trace: &Trace) -> Option<Vec<Chart>> {
+    match trace.windows.iter().next()?.payload {
+        Payload::Counts(_) => Some(vec![rates::chart(trace)]),
+        Payload::Latency(_) => Some(latency::charts(trace)),
+        Payload::Stacks(_) | Payload::Timers(_) | Payload::Values(_) | Payload::Distribution(_) => None,
+    }
+}
+
+fn figure(chart: &Chart) -> Option<String> {
+    let mut text = format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\"><title>{}</title><desc>{}</desc>\n",
+        HEIGHT + TITLE,
+        escape(&chart.title),
+        escape(&chart.description)
+    );
+    content(chart, &mut text)?;
+    text.push_str("</svg>\n");
+    Some(text)
+}
+
+/// The title, axes, lines and their names.
+fn content(chart: &Chart, text: &mut String) -> Option<()> {
+    text.push_str(&format!("<text class=\"title\" x=\"12\" y=\"20\">{}</text>\n", escape(&chart.title)));
+    draw(chart, text)?;
+    legend(chart, text);
+    Some(())
 }
 
 /// An SVG that stands alone. Absent where plotters finds no place for a chart.
@@ -66,8 +96,8 @@ fn document(title: &str, charts: &[Chart]) -> Option<String> {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-labelledby=\"title\">\n<title id=\"title\">{}</title>\n<style>{}</style>\n\
          <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n",
-        escape(&harmless(title)),
-        include_str!("chart/style.css"),
+        escape(title),
+        STYLE,
     );
     for (number, chart) in charts.iter().enumerate() {
         let top = (HEIGHT + TITLE) * u32::try_from(number).ok()?;
@@ -76,9 +106,7 @@ fn document(title: &str, charts: &[Chart]) -> Option<String> {
             escape(&chart.title),
             escape(&chart.description)
         ));
-        text.push_str(&format!("<text class=\"title\" x=\"12\" y=\"20\">{}</text>\n", escape(&chart.title)));
-        draw(chart, &mut text)?;
-        legend(chart, &mut text);
+        content(chart, &mut text)?;
         text.push_str("</g>\n");
     }
     text.push_str("</svg>\n");
@@ -157,21 +185,9 @@ impl Chart {
     }
 }
 
-/// Text for an SVG or HTML document: never a part of it, and without characters that
-/// it may not have.
+/// As it stands in the document.
 fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for letter in harmless(text).chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
+    escaped(text, LONGEST)
 }
 
 #[cfg(test)]

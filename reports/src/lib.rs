@@ -9,6 +9,8 @@ pub mod diff;
 pub mod doctor;
 pub mod fix;
 pub mod flame;
+pub mod html;
+pub mod markup;
 pub mod offload;
 pub mod page;
 pub mod perf_script;

@@ -7,15 +7,17 @@ use super::{Options, left_out, renamed, table};
 use crate::page::Page;
 
 pub(super) fn text(page: &mut Page, counts: &Counts, options: Options) {
-    let rows: Vec<Vec<String>> = counts.rows.iter().take(options.rows()).map(row).collect();
+    let rows: Vec<Vec<String>> =
+        counts.rows.iter().take(options.rows()).map(|one| row(one).to_vec()).collect();
     table(page, &["FUNC", "A/s", "B/s", "CHANGE", "95 %", ""], &rows);
     left_out(page, counts.rows.len(), rows.len(), "function");
     renamed(page, counts.renamed);
 }
 
-fn row(row: &Row) -> Vec<String> {
+/// Name, A, B, ratio, interval, verdict.
+pub(crate) fn row(row: &Row) -> [String; 6] {
     let module = row.module.as_ref().map_or(String::new(), |module| format!(" [{module}]"));
-    vec![
+    [
         format!("{}{module}", row.name),
         short(row.a.rate),
         short(row.b.rate),

@@ -28,7 +28,8 @@ pub(super) fn text(page: &mut Page, latencies: &Latencies, options: Options) {
     renamed(page, latencies.renamed);
 }
 
-fn of(page: &mut Page, row: &Row) {
+/// What a row is of; empty where it is of everything.
+pub(crate) fn title(row: &Row) -> String {
     let group = row.group.as_ref().map(|group| match group {
         Group::Cpu(cpu) => format!("cpu {cpu}"),
         Group::Comm(comm) => format!("comm {comm}"),
@@ -37,9 +38,13 @@ fn of(page: &mut Page, row: &Row) {
     });
     let module = row.module.as_ref().map(|module| format!("[{module}]"));
     let title: Vec<String> = row.name.clone().into_iter().chain(module).chain(group).collect();
-    page.ink(Ink::Bold, &title.join(" ")).put("  ").line(row.verdict.as_str());
-    let mut rows: Vec<Vec<String>> = row.quantiles.iter().map(quantile).collect();
-    rows.push(mean(row));
+    title.join(" ")
+}
+
+fn of(page: &mut Page, row: &Row) {
+    page.ink(Ink::Bold, &title(row)).put("  ").line(row.verdict.as_str());
+    let mut rows: Vec<Vec<String>> = row.quantiles.iter().map(|one| quantile(one).to_vec()).collect();
+    rows.push(mean(row).to_vec());
     let counts = [row.a.count(), row.b.count()];
     rows.push(vec![
         "n".into(),
@@ -56,7 +61,8 @@ fn of(page: &mut Page, row: &Row) {
     histograms(page, [&row.a, &row.b]);
 }
 
-fn quantile(quantile: &Quantile) -> Vec<String> {
+/// Name, A, B, ratio, interval, verdict.
+pub(crate) fn quantile(quantile: &Quantile) -> [String; 6] {
     let name = match quantile.hundredths {
         whole if whole % 100 == 0 => format!("p{}", whole / 100),
         tenths => format!("p{}.{}", tenths / 100, tenths / 10 % 10),
@@ -65,7 +71,7 @@ fn quantile(quantile: &Quantile) -> Vec<String> {
     let change = quantile.change.as_ref();
     let both = quantile.a.zip(quantile.b);
     let few = if both.is_some() { "too few calls beyond it" } else { "" };
-    vec![
+    [
         name,
         time(quantile.a),
         time(quantile.b),
@@ -75,15 +81,16 @@ fn quantile(quantile: &Quantile) -> Vec<String> {
     ]
 }
 
-fn mean(row: &Row) -> Vec<String> {
+/// The same of the mean, of which nothing follows.
+pub(crate) fn mean(row: &Row) -> [String; 6] {
     let [a, b] = [row.a.mean(), row.b.mean()];
     let time = |value: Option<u64>| value.map_or("-".into(), duration);
     let change = a.zip(b).filter(|(a, _)| *a > 0).map(|(a, b)| format!("x{}", short(b as f64 / a as f64)));
-    vec!["mean".into(), time(a), time(b), change.unwrap_or_default(), String::new(), String::new()]
+    ["mean".into(), time(a), time(b), change.unwrap_or_default(), String::new(), String::new()]
 }
 
 /// What the distributions say beside their quantiles.
-fn apart(distance: &Distance) -> String {
+pub(crate) fn apart(distance: &Distance) -> String {
     let longer = distance.longer * 100.0;
     let more = if longer < 0.0 { "less" } else { "more" };
     format!(

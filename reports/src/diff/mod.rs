@@ -4,11 +4,11 @@ use hostdiag_model::diff::{Changes, Comparison, Doubt, Side, Verdict, Which};
 
 use crate::page::{Ink, Page, Style, count};
 
-mod counts;
-mod latency;
+pub(crate) mod counts;
+pub(crate) mod latency;
 pub(crate) mod number;
 mod offload;
-mod stacks;
+pub(crate) mod stacks;
 pub mod svg;
 
 /// How a comparison is to be shown.
@@ -87,7 +87,12 @@ fn result(page: &mut Page, comparison: &Comparison) {
         Verdict::Indicative | Verdict::Inconclusive => Ink::Yellow,
         Verdict::Same | Verdict::Improved => Ink::Green,
     };
-    let because = match verdict {
+    page.put("RESULT  ").ink(ink, verdict.as_str()).put(": ").line(because(comparison));
+}
+
+/// What a verdict means, as a clause.
+pub(crate) fn because(comparison: &Comparison) -> &'static str {
+    match comparison.verdict {
         Verdict::Same if comparison.changes.is_empty() => "no differences",
         Verdict::Same => "no difference that matters",
         Verdict::Inconclusive => "no difference is certain, and one that matters is not ruled out",
@@ -96,10 +101,10 @@ fn result(page: &mut Page, comparison: &Comparison) {
         Verdict::Regressed => "B has more, by more than chance",
         Verdict::Differs => "features that work on one side do not on the other",
         Verdict::Invalid => "nothing follows",
-    };
-    page.put("RESULT  ").ink(ink, verdict.as_str()).put(": ").line(because);
+    }
 }
 
+/// A doubt as a clause.
 pub(crate) fn doubt_words(doubt: &Doubt) -> String {
     let name = |which: &Which| if *which == Which::A { "A" } else { "B" };
     match doubt {
@@ -119,8 +124,12 @@ pub(crate) fn doubt_words(doubt: &Doubt) -> String {
 /// How many names only match because of what they are compared by.
 fn renamed(page: &mut Page, renamed: usize) {
     if renamed > 0 {
-        page.line(&format!("{} spelt otherwise on the other side", names(renamed)));
+        page.line(&renamed_words(renamed));
     }
+}
+
+pub(crate) fn renamed_words(renamed: usize) -> String {
+    format!("{} spelt otherwise on the other side", names(renamed))
 }
 
 fn names(number: usize) -> String {

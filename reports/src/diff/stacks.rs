@@ -15,7 +15,7 @@ const ENDS: usize = 4;
 pub(super) fn text(page: &mut Page, stacks: &Stacks, options: Options) {
     page.ink(Ink::Bold, "all").put("  ").line(&step(stacks.total, stacks.unit));
     if let Some(most) = &stacks.most {
-        explains(page, stacks, most, options);
+        page.line(&explains(stacks, most, options));
     }
     alone(page, Which::B, stacks, options);
     alone(page, Which::A, stacks, options);
@@ -24,7 +24,7 @@ pub(super) fn text(page: &mut Page, stacks: &Stacks, options: Options) {
         .iter()
         .filter(|row| !row.name.is_empty())
         .take(options.rows())
-        .map(|one| row(one, stacks))
+        .map(|one| [row(one, stacks).as_slice(), &[one.change.verdict.as_str().into()]].concat())
         .collect();
     page.put("\n");
     table(page, &["FRAME", "A", "B", "CHANGE", "", "95 %", "ITSELF", ""], &rows);
@@ -33,7 +33,7 @@ pub(super) fn text(page: &mut Page, stacks: &Stacks, options: Options) {
 }
 
 /// `do_sendfile > … > skb_segment explains 71 % of +8.5k/s`.
-fn explains(page: &mut Page, stacks: &Stacks, most: &Path, options: Options) {
+pub(crate) fn explains(stacks: &Stacks, most: &Path, options: Options) -> String {
     let whole = stacks.total.change();
     let change = most.amount.change();
     let share = change / whole * 100.0;
@@ -43,7 +43,7 @@ fn explains(page: &mut Page, stacks: &Stacks, most: &Path, options: Options) {
         // Elsewhere it went the other way, or all of it stayed the same.
         false => format!("has {} of {} in all", of(change), of(whole)),
     };
-    page.line(&format!("{} {words}", shown(most, 0, options)));
+    format!("{} {words}", shown(most, 0, options))
 }
 
 fn alone(page: &mut Page, which: Which, stacks: &Stacks, options: Options) {
@@ -72,7 +72,7 @@ fn alone(page: &mut Page, which: Which, stacks: &Stacks, options: Options) {
 }
 
 /// Frames of a path from one on; of a long one both ends, unless everything is asked for.
-fn shown(path: &Path, from: usize, options: Options) -> String {
+pub(crate) fn shown(path: &Path, from: usize, options: Options) -> String {
     let frames = path.frames.get(from..).unwrap_or_default();
     let (start, end) = (2, frames.len().saturating_sub(ENDS));
     // What is new begins the path: its first frames tell more than the last.
@@ -83,11 +83,12 @@ fn shown(path: &Path, from: usize, options: Options) -> String {
     format!("{} > ... > {}", frames[..start].join(" > "), frames[end..].join(" > "))
 }
 
-fn row(row: &Row, stacks: &Stacks) -> Vec<String> {
+/// Name, A, B, change, ratio, interval, change of its own.
+pub(crate) fn row(row: &Row, stacks: &Stacks) -> [String; 7] {
     let amount = |value| of_unit(value, stacks.unit, short);
     let change = |value| of_unit(value, stacks.unit, signed);
     let total = row.total;
-    vec![
+    [
         row.name.clone(),
         amount(total.a),
         amount(total.b),
@@ -95,6 +96,5 @@ fn row(row: &Row, stacks: &Stacks) -> Vec<String> {
         ratio(total.ratio(), total.a, total.b),
         interval(&row.change),
         change(row.own.change()),
-        row.change.verdict.as_str().into(),
     ]
 }

@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 
-use hostdiag_model::diff::stacks::{Amount, Grown, NodeId, Stacks};
+use hostdiag_model::diff::stacks::{Amount, Grown, NodeId, Stacks, Unit};
 use hostdiag_model::diff::{Comparison, Side, Which};
-use hostdiag_model::harmless::is_harmful;
 
 use super::number::{of_unit, ratio, short, signed};
+use crate::markup::{LONGEST, escaped};
 
 /// Width of the picture, in its own units, and of the frames in it.
 const WIDTH: f64 = 1200.0;
@@ -40,8 +40,12 @@ pub fn svg(comparison: &Comparison, stacks: &Stacks) -> String {
     let mut top = 5.0 * FRAME;
     for (which, side) in [(Which::A, &comparison.a), (Which::B, &comparison.b)] {
         let title = format!("{} {}", name(which), files(side));
-        let _ =
-            write!(body, "<text class=\"h\" x=\"{MARGIN}\" y=\"{}\">{}</text>", top + 12.0, escaped(&title));
+        let _ = write!(
+            body,
+            "<text class=\"h\" x=\"{MARGIN}\" y=\"{}\">{}</text>",
+            top + 12.0,
+            escaped(&title, LONGEST)
+        );
         top += 1.5 * FRAME;
         let (frames, depth) = panels.panel(which);
         let _ = write!(body, "<g transform=\"translate({MARGIN} {top})\">{frames}</g>");
@@ -52,9 +56,9 @@ pub fn svg(comparison: &Comparison, stacks: &Stacks) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 {WIDTH} {height}\" \
          aria-labelledby=\"t d\"><title id=\"t\">Stacks of {} and {}</title><desc id=\"d\">{}</desc>\
          <style>{STYLE}</style>",
-        escaped(&files(&comparison.a)),
-        escaped(&files(&comparison.b)),
-        escaped(&description(stacks)),
+        escaped(&files(&comparison.a), LONGEST),
+        escaped(&files(&comparison.b), LONGEST),
+        escaped(&description(stacks), LONGEST),
     );
     legend(&mut out);
     out + &body + "</svg>\n"
@@ -72,19 +76,21 @@ fn description(stacks: &Stacks) -> String {
     format!("All: {}. Widths of both are in one scale.", super::number::step(stacks.total, stacks.unit))
 }
 
+/// What colours mean.
+pub(crate) const LEGEND: [(&str, &str); 8] = [
+    ("d4", "x0.5 and less"),
+    ("d2", "less"),
+    ("s", "the same"),
+    ("n", "not more than chance"),
+    ("u2", "more"),
+    ("u4", "x2 and more"),
+    ("u4 x", "on B alone"),
+    ("d4 x", "on A alone"),
+];
+
 fn legend(out: &mut String) {
-    let classes = [
-        ("d4", "x0.5 and less"),
-        ("d2", "less"),
-        ("s", "the same"),
-        ("n", "not more than chance"),
-        ("u2", "more"),
-        ("u4", "x2 and more"),
-        ("u4 x", "on B alone"),
-        ("d4 x", "on A alone"),
-    ];
     let mut x = MARGIN;
-    for (class, words) in classes {
+    for (class, words) in LEGEND {
         let _ = write!(
             out,
             "<g class=\"{class}\"><rect x=\"{x}\" y=\"10\" width=\"14\" height=\"12\"/></g>\
@@ -141,32 +147,32 @@ impl Panels<'_> {
         let name = if node == Grown::ROOT { "all" } else { self.stacks.tree.name(node) };
         let y = depth as f64 * FRAME;
         let class = class(amount, self.stacks.is_noise(amount));
-        let _ = write!(self.out, "<g class=\"f {class}\"><title>");
-        escape(&mut self.out, name);
-        let unit = self.stacks.unit;
-        let value = |value| of_unit(value, unit, short);
+        let _ = write!(self.out, "<g class=\"f {class}\"><title>{}", escaped(name, LONGEST));
         let _ = write!(
             self.out,
-            " on {}: A {}, B {}, {} ({})</title><rect x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{}\"/>",
+            " on {}: {}</title><rect x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"{}\"/>",
             self::name(which),
-            value(amount.a),
-            value(amount.b),
-            of_unit(amount.change(), unit, signed),
-            ratio(amount.ratio(), amount.a, amount.b),
+            about(amount, self.stacks.unit),
             FRAME - 1.0,
         );
         let letters = ((width - 4.0) / LETTER) as usize;
         if letters >= 3 {
-            let _ = write!(self.out, "<text x=\"{:.1}\" y=\"{}\">", x + 2.0, y + 12.0);
-            escape_some(&mut self.out, name, letters);
-            self.out.push_str("</text>");
+            let name = escaped(name, letters);
+            let _ = write!(self.out, "<text x=\"{:.1}\" y=\"{}\">{name}</text>", x + 2.0, y + 12.0);
         }
         self.out.push_str("</g>\n");
     }
 }
 
+/// The figures of a frame.
+pub(crate) fn about(amount: Amount, unit: Unit) -> String {
+    let value = |value| of_unit(value, unit, short);
+    let (change, ratio) = (of_unit(amount.change(), unit, signed), ratio(amount.ratio(), amount.a, amount.b));
+    format!("A {}, B {}, {change} ({ratio})", value(amount.a), value(amount.b))
+}
+
 /// Steps of a doubling's quarter: the same ratio has the same colour in every picture.
-fn class(amount: Amount, noise: bool) -> String {
+pub(crate) fn class(amount: Amount, noise: bool) -> String {
     match amount.counts {
         [0, _] => return "u4 x".into(),
         [_, 0] => return "d4 x".into(),
@@ -177,34 +183,4 @@ fn class(amount: Amount, noise: bool) -> String {
     let doublings = amount.ratio().map_or(0.0, f64::log2);
     let step = (doublings.abs() * STEPS).round().clamp(1.0, STEPS);
     format!("{}{step}", if doublings > 0.0 { "u" } else { "d" })
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    escape(&mut out, text);
-    out
-}
-
-/// Text that is neither markup nor anything that is obeyed; at most a kilobyte of it.
-fn escape(out: &mut String, text: &str) {
-    escape_some(out, text, 1000);
-}
-
-/// So many letters of it, with two dots for the rest.
-fn escape_some(out: &mut String, text: &str, letters: usize) {
-    let plain = || text.chars().filter(|c| !is_harmful(*c));
-    let long = plain().nth(letters).is_some();
-    let kept = if long { letters.saturating_sub(2) } else { letters };
-    for c in plain().take(kept) {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    if long {
-        out.push_str("..");
-    }
 }

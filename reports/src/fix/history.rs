@@ -30,7 +30,8 @@ pub fn text(recording: &Recording, history: &History, options: Options) -> Strin
     page.finish() + &partial(recording, options)
 }
 
-fn cells(entry: &HistoryEntry) -> [String; 6] {
+/// When, by whom, what, on which device, which feature, from what to what.
+pub(crate) fn cells(entry: &HistoryEntry) -> [String; 6] {
     let netns = entry.netns.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     let states = match (&entry.before, &entry.after) {
         (None, None) => String::new(),

@@ -44,12 +44,12 @@ fn table(page: &mut Page, matrix: &Matrix) {
     }
 }
 
-fn head(column: &Column) -> String {
+pub(crate) fn head(column: &Column) -> String {
     let names: Vec<&str> = column.devices.iter().map(String::as_str).collect();
     harmless(&words::devices(&names))
 }
 
-fn cell(state: Option<FeatureState>) -> &'static str {
+pub(crate) fn cell(state: Option<FeatureState>) -> &'static str {
     match state {
         None => "-",
         Some(FeatureState::On) => "on",

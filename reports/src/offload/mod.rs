@@ -3,8 +3,8 @@
 pub mod ethtool;
 pub mod finding;
 pub mod matrix;
-mod next;
-mod topology;
+pub(crate) mod next;
+pub(crate) mod topology;
 pub mod words;
 
 use std::collections::BTreeSet;
@@ -92,6 +92,14 @@ fn problems(page: &mut Page, data: &OffloadData) {
         page.put(if index == 0 { "\n" } else { "" });
         page.ink(Ink::Yellow, "not read  ").line(&format!("{}: {}", problem.subject, problem.message));
     }
+}
+
+/// How many findings there are, in a sentence.
+pub(crate) fn headline(data: &OffloadData, audit: &Audit) -> String {
+    let options = Options { notes: true, ..Options::default() };
+    let mut page = Page::default();
+    summary(&mut page, data, audit, options);
+    page.finish().lines().find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 fn summary(page: &mut Page, data: &OffloadData, audit: &Audit, options: Options) {

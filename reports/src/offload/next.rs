@@ -18,7 +18,7 @@ const MAX_FIXED: usize = 4;
 const MAX_STEPS: usize = 4;
 
 /// The next steps for the findings, lower devices first, as the findings are.
-pub(super) fn steps(data: &OffloadData, findings: &[&Entry]) -> Vec<String> {
+pub(crate) fn steps(data: &OffloadData, findings: &[&Entry]) -> Vec<String> {
     let mut steps = Vec::new();
     if findings.iter().any(|entry| entry.reason == Reason::VlanFeaturesUnknown) {
         steps

@@ -23,7 +23,7 @@ pub(super) fn stacks(stack: &Stack<'_>) -> usize {
 }
 
 /// The lines of the picture: stacks first, then what stands alone.
-pub(super) fn lines(stack: &Stack<'_>, audit: &Audit, options: Options) -> Vec<String> {
+pub(crate) fn lines(stack: &Stack<'_>, audit: &Audit, options: Options) -> Vec<String> {
     let mut findings: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
     for entry in audit.findings().filter(|entry| entry.netns == stack.namespace.name) {
         findings.entry(&entry.device).or_default().push(words::label(entry.verdict).0);

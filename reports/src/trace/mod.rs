@@ -1,7 +1,7 @@
 //! Results of the tracing tools as text.
 
 use hostdiag_model::time::TimeOfDay;
-use hostdiag_model::trace::{Head, Payload, Profile, Trace, Window};
+use hostdiag_model::trace::{Asked, Head, Payload, Profile, Trace, Window};
 use hostdiag_model::{Recording, harmless::harmless};
 
 use crate::flame;
@@ -16,8 +16,8 @@ pub mod stacks;
 pub mod words;
 
 mod counts;
-mod timers;
-mod values;
+pub(crate) mod timers;
+pub(crate) mod values;
 
 /// Whose layout it is to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,15 +52,15 @@ pub fn svg(recording: &Recording, trace: &Trace) -> Option<String> {
     let window = trace.windows.by_interval(None).into_iter().next()?;
     let Payload::Stacks(counts) = &window.payload else { return None };
     let asked = &trace.head.asked;
-    let (title, count_name, factor) = match &asked.profile {
-        Some(Profile::OnCpu { .. }) => ("Where CPUs were".to_owned(), "samples", 1.0),
-        Some(Profile::OffCpu { .. }) => ("What tasks waited for".to_owned(), "us", 0.001),
-        None => (format!("Calls of {}", asked.patterns.join(", ")), "calls", 1.0),
+    let (count_name, factor) = match &asked.profile {
+        Some(Profile::OnCpu { .. }) => ("samples", 1.0),
+        Some(Profile::OffCpu { .. }) => ("us", 0.001),
+        None => ("calls", 1.0),
     };
     let kernel = recording.host.kernel.as_deref().map_or(String::new(), |kernel| format!(", Linux {kernel}"));
     let seconds = window.length_ms() / 100;
     let options = flame::Options {
-        title,
+        title: stacks_title(asked),
         subtitle: Some(format!("{}{kernel}, {}.{} s", recording.host.name, seconds / 10, seconds % 10)),
         count_name: count_name.into(),
         factor,
@@ -69,6 +69,15 @@ pub fn svg(recording: &Recording, trace: &Trace) -> Option<String> {
     let form = stacks::Form { top: None, layout: Layout::Own, ..stacks::Form::of(asked) };
     let lines = stacks::folded(stacks::Stacks { table: &trace.stacks, counts }, form);
     flame::svg(lines.lines(), &options)
+}
+
+/// What stands above a picture of stacks.
+pub(crate) fn stacks_title(asked: &Asked) -> String {
+    match &asked.profile {
+        Some(Profile::OnCpu { .. }) => "Where CPUs were".to_owned(),
+        Some(Profile::OffCpu { .. }) => "What tasks waited for".to_owned(),
+        None => format!("Calls of {}", asked.patterns.join(", ")),
+    }
 }
 
 /// What stands above all blocks: bcc has a line there.
@@ -124,7 +133,7 @@ pub(crate) fn name(function: &hostdiag_model::trace::Function) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hostdiag_model::trace::{Asked, Attach, Function, Mechanism, Reason};
+    use hostdiag_model::trace::{Attach, Function, Mechanism, Reason};
 
     use super::*;
 

@@ -16,8 +16,8 @@ const FUNCTIONS: usize = 20;
 /// Stacks likewise.
 const STACKS: usize = 10;
 
-/// `Sampling 2 CPUs at 49 Hz (cpu-clock: no hardware cycles, ...)... Hit Ctrl-C to end.`
-pub fn tracing(head: &Head, profile: &Profile) -> String {
+/// `Sampling 2 CPUs at 49 Hz (cpu-clock: no hardware cycles, ...)`
+pub(super) fn traced(head: &Head, profile: &Profile) -> String {
     let (what, way) = match profile {
         Profile::OnCpu { hz, cpus, .. } => {
             (format!("Sampling {} at {hz} Hz", count(*cpus as usize, "CPU")), clock(head))
@@ -29,7 +29,7 @@ pub fn tracing(head: &Head, profile: &Profile) -> String {
             (format!("Timing waits{kinds}"), "at each switch of tasks".to_owned())
         }
     };
-    format!("{what} ({way})... Hit Ctrl-C to end.")
+    format!("{what} ({way})")
 }
 
 /// What samples are timed by, and why.
@@ -106,7 +106,7 @@ pub fn block(
 }
 
 /// `490 samples in 10.0 s: 1.00 of 2 CPUs busy`
-fn summary(profile: &Profile, total: u64, length_ms: u64) -> String {
+pub(crate) fn summary(profile: &Profile, total: u64, length_ms: u64) -> String {
     let over = format!("{}.{} s", length_ms / 1000, length_ms / 100 % 10);
     match profile {
         Profile::OnCpu { idle: true, .. } => format!("{} in {over}", amount(profile, total)),
@@ -120,17 +120,18 @@ fn summary(profile: &Profile, total: u64, length_ms: u64) -> String {
     }
 }
 
+/// A function, with what it has of its own and with what it called.
 #[derive(Clone, Default)]
-struct Row {
-    name: String,
-    own: u64,
-    total: u64,
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) own: u64,
+    pub(crate) total: u64,
 }
 
 /// The functions with the most of their own: where the CPU was, or what waited.
 fn busiest(page: &mut Page, profile: &Profile, asked: &Asked, stacks: Stacks<'_>) {
     let total = stacks.counts.total();
-    let mut rows = rows(profile, stacks);
+    let mut rows = rows(matches!(profile, Profile::OffCpu { .. }), stacks);
     rows.sort_by(|a, b| (b.own, b.total, &a.name).cmp(&(a.own, a.total, &b.name)));
     let most = asked.top.map_or(FUNCTIONS, |top| top as usize);
     let own = if matches!(profile, Profile::OnCpu { .. }) { "SELF" } else { "WAIT" };
@@ -143,7 +144,7 @@ fn busiest(page: &mut Page, profile: &Profile, asked: &Asked, stacks: Stacks<'_>
 
 /// Each function with what it has of its own, and with what it called: once for each
 /// stack, however often it is in there.
-fn rows(profile: &Profile, stacks: Stacks<'_>) -> Vec<Row> {
+pub(crate) fn rows(waits: bool, stacks: Stacks<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let (mut by_name, mut by_frame) = (HashMap::<String, usize>::new(), HashMap::<u32, usize>::new());
     let mut row = |name: String, rows: &mut Vec<Row>| {
@@ -159,7 +160,7 @@ fn rows(profile: &Profile, stacks: Stacks<'_>) -> Vec<Row> {
         for (number, frame) in frames(stacks.table, stack) {
             let index =
                 *by_frame.entry(number).or_insert_with(|| row(function(frame, Form::default()), &mut rows));
-            if own.is_none() && !(matches!(profile, Profile::OffCpu { .. }) && schedules(frame)) {
+            if own.is_none() && !(waits && schedules(frame)) {
                 own = Some(index);
             }
             seen.push(index);
@@ -239,7 +240,7 @@ fn stack_block(table: &StackTable, key: &StackKey, stack: &Stack, form: Form) ->
 }
 
 /// With two decimals, without the sign.
-fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     let share = u128::from(part) * 10_000 / u128::from(whole.max(1));
     format!("{}.{:02}", share / 100, share % 100)
 }

@@ -125,12 +125,12 @@ fn the_choice_of_the_clock_is_said() {
         }],
         ..Head::default()
     };
-    let line = "Sampling 4 CPUs at 50 Hz (cycles, in hardware)... Hit Ctrl-C to end.";
-    assert_eq!(tracing(&head(Reason::OnlyWay), &ON), line);
+    let line = "Sampling 4 CPUs at 50 Hz (cycles, in hardware)";
+    assert_eq!(traced(&head(Reason::OnlyWay), &ON), line);
     let refused = Reason::Refused { tried: Mechanism::PerfEvent, error: "No such device".into() };
-    assert!(tracing(&head(refused), &ON).contains("(cycles: no hardware cycles, No such device)"));
+    assert!(traced(&head(refused), &ON).contains("(cycles: no hardware cycles, No such device)"));
     let waits = Profile::OffCpu { waiting: vec![Waiting::Cpu] };
-    assert!(tracing(&head(Reason::OnlyWay), &waits).starts_with("Timing waits of state R ("));
+    assert!(traced(&head(Reason::OnlyWay), &waits).starts_with("Timing waits of state R ("));
 }
 
 #[test]

@@ -172,7 +172,7 @@ pub(super) fn frame_line(frame: &Frame, form: Form) -> String {
 }
 
 /// The function of a frame, by its name and module.
-pub(super) fn function(frame: &Frame, form: Form) -> String {
+pub(crate) fn function(frame: &Frame, form: Form) -> String {
     let own = form.layout == Layout::Own;
     let mut line = match &frame.symbol {
         Symbol::Name(name) => harmless(name),

@@ -15,12 +15,12 @@ use super::stacks::{self, Stacks};
 const STACKS: u32 = 5;
 
 /// A column: its title, and what a row has in it.
-struct Column {
-    title: &'static str,
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
     /// Numbers stand at the right.
-    left: bool,
+    pub(crate) left: bool,
     least: usize,
-    cells: Vec<String>,
+    pub(crate) cells: Vec<String>,
 }
 
 /// Rows by count, the largest last, as `sort -n` has them.
@@ -46,7 +46,8 @@ fn shown(list: &[TimerCount], top: Option<u32>) -> Vec<&TimerCount> {
     rows
 }
 
-fn columns(rows: &[&TimerCount], asked: AskedTimers, length_ms: u64) -> Vec<Column> {
+/// Its columns, whatever layout they are for.
+pub(crate) fn columns(rows: &[&TimerCount], asked: AskedTimers, length_ms: u64) -> Vec<Column> {
     let column = |title, left, least, cell: &dyn Fn(&TimerCount) -> String| Column {
         title,
         left,
@@ -144,7 +145,7 @@ fn owner(timer: &Timer) -> String {
 }
 
 /// What a row is of, on one line.
-fn title(row: &TimerCount) -> String {
+pub(crate) fn title(row: &TimerCount) -> String {
     let parts = [group(row), function(row), row.timer.as_ref().map_or(String::new(), owner)];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("  ")

@@ -61,15 +61,16 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-fn sum<'a>(counts: impl IntoIterator<Item = &'a ValueCount>) -> u64 {
+pub(crate) fn sum<'a>(counts: impl IntoIterator<Item = &'a ValueCount>) -> u64 {
     counts.into_iter().fold(0, |sum, one| sum.saturating_add(one.count))
 }
 
-fn share(part: u64, of: u64) -> String {
+pub(crate) fn share(part: u64, of: u64) -> String {
     format!("{:.1} %", part as f64 * 100.0 / of.max(1) as f64)
 }
 
-fn titles(arguments: &Arguments) -> Vec<String> {
+/// What the columns are of.
+pub(crate) fn titles(arguments: &Arguments) -> Vec<String> {
     let apart = arguments.by.map(|by| match by {
         Apart::Func => "FUNC".to_owned(),
         Apart::Comm => "COMM".to_owned(),
@@ -78,7 +79,7 @@ fn titles(arguments: &Arguments) -> Vec<String> {
 }
 
 /// As many as there are titles, whatever a recording has.
-fn cells(key: &ValueKey, arguments: &Arguments, functions: &[String]) -> Vec<String> {
+pub(crate) fn cells(key: &ValueKey, arguments: &Arguments, functions: &[String]) -> Vec<String> {
     let apart = arguments.by.map(|by| match by {
         Apart::Func => of_function(key.function, functions),
         Apart::Comm => key.comm.clone().unwrap_or_default(),

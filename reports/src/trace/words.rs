@@ -12,8 +12,13 @@ use crate::page::count;
 
 /// `Tracing 1 function for "mod_timer" (fentry: in BTF, unique)... Hit Ctrl-C to end.`
 pub fn tracing(head: &Head) -> String {
+    format!("{}... Hit Ctrl-C to end.", traced(head))
+}
+
+/// The same without what is to be done meanwhile.
+pub fn traced(head: &Head) -> String {
     if let Some(profile) = &head.asked.profile {
-        return profile::tracing(head, profile);
+        return profile::traced(head, profile);
     }
     let ways: Vec<String> = head
         .attach
@@ -29,7 +34,7 @@ pub fn tracing(head: &Head) -> String {
     let events = head.attach.iter().all(|attach| of_events.contains(&attach.mechanism));
     let what = count(head.functions().count(), if events { "tracepoint" } else { "function" });
     let wanted = if patterns.is_empty() { String::new() } else { format!(" for {}", patterns.join(", ")) };
-    format!("Tracing {what}{wanted} ({}{})... Hit Ctrl-C to end.", ways.join("; "), not_traced(&head.skipped))
+    format!("Tracing {what}{wanted} ({}{})", ways.join("; "), not_traced(&head.skipped))
 }
 
 /// What matched and is not traced: `--list` knows nothing of what the kernel

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::diff::{self, Changes, Comparison, How, Refusal, Source, Verdict};
-use hostdiag_report::diff as report;
+use hostdiag_report::{diff as report, html};
 
 use crate::fail::{Code, Failure, Status};
 use crate::input;
@@ -60,6 +60,8 @@ pub enum Format {
     Json,
     /// Of stacks: both sides as flame graphs, coloured by change.
     Svg,
+    /// A page for any browser: everything as tables and pictures, in one file.
+    Html,
 }
 
 /// `4.1,4.06`, both above 0.
@@ -113,6 +115,7 @@ fn shown(args: &Args, look: Look, comparison: &Comparison) -> Result<String> {
             report::text(comparison, report::Options { all: args.all, style })
         }
         (Format::Json, _) => serde_json::to_string_pretty(comparison)? + "\n",
+        (Format::Html, _) => html::comparison::page(comparison),
         (Format::Svg, Changes::Stacks(stacks)) => report::svg::svg(comparison, stacks),
         (Format::Svg, _) => {
             let problem = "only stacks are drawn; these are none";

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
-use hostdiag_report::{capture, chart, fix, offload, pprof, snapshot, trace};
+use hostdiag_report::{capture, chart, fix, html, offload, pprof, snapshot, trace};
 
 use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
@@ -15,8 +15,8 @@ use crate::output::{self, Look};
 /// Show a recording again, as it was shown when it was made.
 ///
 /// Any file that --output wrote. Of several recordings, as `hostdiag record` writes them,
-/// text shows all, and folded, svg and pprof the first with stacks. An audit of offloads is shown as it was judged
-/// then; `hostdiag offload --from` judges it anew.
+/// text and html show all, and folded, svg and pprof the first with stacks. An audit of
+/// offloads is shown as it was judged then; `hostdiag offload --from` judges it anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 shown; 2 the file cannot be read.")]
 pub struct Args {
@@ -43,6 +43,8 @@ pub enum Format {
     /// Charts: rates over time, how durations are spread and change; of stacks a flame
     /// graph, all intervals together.
     Svg,
+    /// A page for any browser: everything as tables and pictures, in one file.
+    Html,
     /// Stacks as a profile of pprof: `go tool pprof FILE` and others read it.
     Pprof,
 }
@@ -72,6 +74,10 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         Format::Svg => {
             let drawn = svg(with_stacks(&mut recordings)?)?;
             output::write(|out| out.write_all(drawn.as_bytes()))?;
+        }
+        Format::Html => {
+            let page = html::report(&recordings, &args.file.to_string_lossy());
+            output::write(|out| out.write_all(page.as_bytes()))?;
         }
     }
     Ok(Status::Fine)

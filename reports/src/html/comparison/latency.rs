@@ -1,0 +1,101 @@
+//! How long calls took on both sides.
+
+use hostdiag_model::Histogram;
+use hostdiag_model::diff::Verdict;
+use hostdiag_model::diff::latency::{Latencies, Row};
+use hostdiag_model::histogram::Resolution;
+use maud::{Markup, html};
+
+use super::super::cell::Cell;
+use super::super::histogram::bounds;
+use super::super::table::{Kind, Table};
+use super::super::{Place, Section};
+use super::{differs, renamed};
+use crate::diff::latency::{apart, mean, quantile, title};
+use crate::page::count;
+use crate::trace::latency::unit;
+use crate::trace::log2::label;
+
+/// As many functions are shown with their histograms.
+const SHOWN: usize = 20;
+
+pub(super) fn sections(latencies: &Latencies) -> Vec<Section> {
+    let told = latencies.rows.iter().flat_map(told);
+    let left = latencies.rows.len().saturating_sub(SHOWN);
+    let body = html! {
+        @for row in latencies.rows.iter().take(SHOWN) { (of(row)) }
+        @if left > 0 { p.more { (count(left, "more function")) " took less time" } }
+        (renamed(latencies.renamed))
+    };
+    let latency = Section::new(Place::Latency, "Latency", body);
+    differs(told).into_iter().chain([latency]).collect()
+}
+
+fn name(row: &Row) -> String {
+    let title = title(row);
+    if title.is_empty() { "all calls".into() } else { title }
+}
+
+fn told(row: &Row) -> impl Iterator<Item = (Cell, String)> {
+    let changes = row.quantiles.iter().filter_map(|one| Some((one, one.change?.verdict)));
+    changes.filter(|(_, verdict)| *verdict != Verdict::Same).map(|(one, verdict)| {
+        let [quantile, a, b, change, ..] = quantile(one);
+        (Cell::verdict(verdict), format!("{} {quantile}: {a} -> {b} ({change})", name(row)))
+    })
+}
+
+fn of(row: &Row) -> Markup {
+    let mut table = Table::new(
+        format!("{}: durations", name(row)),
+        &[
+            ("", Kind::Name),
+            ("A", Kind::Number),
+            ("B", Kind::Number),
+            ("change", Kind::Number),
+            ("95 %", Kind::Number),
+            ("verdict", Kind::Text),
+        ],
+    );
+    for one in &row.quantiles {
+        let [name, a, b, change, interval, word] = quantile(one);
+        let verdict = one.change.map_or(word.into(), |change| Cell::verdict(change.verdict));
+        table.row([name, a, b, change, interval].map(Cell::from).into_iter().chain([verdict]));
+    }
+    table.row(mean(row).map(Cell::from));
+    table.row(["n".into(), row.a.count().to_string().into(), row.b.count().to_string().into()]);
+    html! {
+        h3 { (Cell::from(name(row))) " " (Cell::verdict(row.verdict)) }
+        (table)
+        @if let Some(distance) = &row.distance { p { (apart(distance)) } }
+        details { summary { "Both histograms, in the same rows" } (histograms(row)) }
+    }
+}
+
+/// Bars are shares of the largest row of their own side.
+fn histograms(row: &Row) -> Table {
+    let sides = [&row.a, &row.b];
+    let mut both = Histogram::new(Resolution::FINEST);
+    sides.iter().for_each(|side| both.merge(side));
+    let unit = unit(&both);
+    let rows = sides.map(|side| side.log2(unit));
+    let most = rows.each_ref().map(|rows| rows.iter().copied().max().unwrap_or(0));
+    let mut table = Table::new(
+        format!("{}, {}", name(row), label(unit)),
+        &[
+            ("from", Kind::Number),
+            ("to", Kind::Number),
+            ("A", Kind::Number),
+            ("B", Kind::Number),
+            ("share of A", Kind::Text),
+            ("share of B", Kind::Text),
+        ],
+    );
+    let first = both.log2(unit).iter().take_while(|count| **count == 0).count();
+    for at in first..rows[0].len().max(rows[1].len()) {
+        let (low, high) = bounds(at);
+        let [a, b] = rows.each_ref().map(|rows| rows.get(at).copied().unwrap_or(0));
+        let cells = [low, high, a, b].map(|number| Cell::from(number.to_string()));
+        table.row(cells.into_iter().chain([Cell::share(a, most[0]), Cell::share(b, most[1])]));
+    }
+    table
+}

@@ -1,0 +1,87 @@
+//! What was changed, or is to be, and what was undone.
+
+use hostdiag_model::Recording;
+use hostdiag_model::history::History;
+use hostdiag_model::plan::{Fix, Undo};
+use maud::html;
+
+use super::cell::{Tone, chip};
+use super::method::preformatted;
+use super::table::{Kind, Table};
+use super::{Place, Section, method};
+use crate::fix::{self, Options};
+use crate::page::{Style, count};
+
+const WHOLE: Options = Options { all: true, style: Style { color: false, unicode: false } };
+
+/// A plan, and what came of it.
+pub(super) fn fix(recording: &Recording, fix: &Fix) -> Vec<Section> {
+    let changes = fix.plan.changes().count();
+    let (tone, word) = match (&fix.run, fix.changed()) {
+        (None, _) if changes == 0 => (Tone::Plain, "nothing to do"),
+        (None, _) => (Tone::Unsure, "planned"),
+        (Some(_), true) => (Tone::Good, "changed"),
+        (Some(_), false) => (Tone::Plain, "unchanged"),
+    };
+    let columns = [
+        ("device", Kind::Name),
+        ("feature", Kind::Text),
+        ("before", Kind::Text),
+        ("after", Kind::Text),
+        ("device is", Kind::Text),
+    ];
+    let mut table = Table::new("What the plan changes", &columns);
+    for one in fix.plan.changes() {
+        let after = if one.certain { one.after.to_string() } else { format!("{}, or as before", one.after) };
+        let physical = if one.physical { "physical" } else { "software" };
+        let cells = [&one.device, &one.feature.to_string(), &one.before.to_string(), &after, physical];
+        table.row(cells.map(Into::into));
+    }
+    let sentence = format!("{} of {}", count(changes, "change"), count(fix.plan.steps.len(), "step"));
+    let body = html! {
+        @if !table.is_empty() { (table) }
+        (preformatted(&fix::text(recording, fix, WHOLE)))
+    };
+    vec![result(recording, (tone, word), &sentence), Section::new(Place::Repairs, "Repair", body)]
+}
+
+/// What was set back.
+pub(super) fn undo(recording: &Recording, undo: &Undo) -> Vec<Section> {
+    let (tone, word) = if undo.changed() { (Tone::Good, "undone") } else { (Tone::Plain, "unchanged") };
+    let body = preformatted(&fix::undo::text(recording, undo, WHOLE));
+    let sentence = count(undo.runs.len(), "run");
+    vec![result(recording, (tone, word), &sentence), Section::new(Place::Repairs, "Undo", body)]
+}
+
+/// Changes over time.
+pub(super) fn history(recording: &Recording, history: &History) -> Vec<Section> {
+    let columns = [
+        ("time", Kind::Name),
+        ("by", Kind::Text),
+        ("what", Kind::Text),
+        ("device", Kind::Text),
+        ("feature", Kind::Text),
+        ("change", Kind::Text),
+        ("run", Kind::Text),
+        ("reason", Kind::Text),
+    ];
+    let mut table = Table::new("Changes, the newest last", &columns);
+    for entry in &history.entries {
+        let more = [entry.run.to_string(), entry.reason.clone().unwrap_or_default()];
+        table.row(fix::history::cells(entry).into_iter().chain(more).map(Into::into));
+    }
+    let sentence = count(history.entries.len(), "entry").replace("entrys", "entries");
+    let body = html! { @if table.is_empty() { p { "no changes so far" } } @else { (table) } };
+    vec![
+        result(recording, (Tone::Plain, "history"), &sentence),
+        Section::new(Place::Repairs, "History", body),
+    ]
+}
+
+fn result(recording: &Recording, (tone, word): (Tone, &str), sentence: &str) -> Section {
+    let body = html! {
+        p.lead { (chip(tone, word)) " " (sentence) }
+        (method::lost(recording))
+    };
+    Section::new(Place::Verdict, "Result", body)
+}
