@@ -9,6 +9,7 @@ use hostdiag_model::{Data, Recording};
 use hostdiag_report::{chart, fix, offload, pprof, snapshot, trace};
 
 use crate::fail::{Code, Failure, Status};
+use crate::input;
 use crate::offload::from;
 use crate::output::{self, Look};
 
@@ -28,6 +29,10 @@ pub struct Args {
     /// Everything: of an audit also devices without findings.
     #[arg(long)]
     pub all: bool,
+    /// Without names of hosts, devices and files, addresses, and texts of arguments: to be given
+    /// away. With --format json it is a recording as before.
+    #[arg(long)]
+    pub redact: bool,
 }
 
 /// What `--format` takes.
@@ -49,6 +54,9 @@ pub enum Format {
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     let mut recording = from::any_recording(&args.file)?;
+    if args.redact {
+        input::redact([&mut recording])?;
+    }
     if args.format == Format::Folded {
         fold(&mut recording.data)?;
     }
