@@ -1,6 +1,7 @@
 //! Flame graphs, as SVG: one frame a function, as wide as what was counted in it and
 //! in what it called.
 
+use hostdiag_model::diff::stacks::{Grown, NodeId};
 use inferno::flamegraph::{self, Direction};
 
 use crate::page::harmless;
@@ -18,8 +19,6 @@ pub struct Options {
     pub factor: f64,
     /// From the top to the bottom.
     pub icicle: bool,
-    /// Innermost functions at the base: from where are they called?
-    pub reverse: bool,
 }
 
 /// A graph of folded lines, `outer;inner 12`, in any order: `stacks::folded` makes
@@ -31,7 +30,6 @@ pub fn svg<'a>(lines: impl IntoIterator<Item = &'a str>, options: &Options) -> O
     look.count_name = harmless(&options.count_name);
     look.factor = if options.factor > 0.0 { options.factor } else { 1.0 };
     look.direction = if options.icicle { Direction::Inverted } else { Direction::Straight };
-    look.reverse_stack_order = options.reverse;
     // Else colours are drawn by chance.
     look.deterministic = true;
     let mut bytes = Vec::new();
@@ -39,9 +37,108 @@ pub fn svg<'a>(lines: impl IntoIterator<Item = &'a str>, options: &Options) -> O
     String::from_utf8(bytes).ok()
 }
 
+/// Frames that are narrower than this share of a graph are not drawn: the library's own.
+const NARROWEST: f64 = 0.0001;
+
+/// A tree of one recording as lines for [`svg`]. What is too narrow to be drawn is not
+/// taken apart: of a million stacks some thousand lines are left, and the graph of those
+/// is the same.
+pub fn lines(tree: &Grown) -> Vec<String> {
+    let narrow = tree.total(Grown::ROOT)[0] as f64 * NARROWEST;
+    let mut lines = Lines { narrow, path: Vec::new(), stack: String::new(), gap: None, all: Vec::new() };
+    let mut node = Grown::ROOT + 1;
+    while (node as usize) < tree.len() {
+        node = lines.add(tree, node);
+    }
+    lines.close();
+    lines.all
+}
+
+struct Lines {
+    narrow: f64,
+    /// Frames that the next is in: where what is below each ends, and how long the stack
+    /// is without it.
+    path: Vec<(NodeId, usize)>,
+    stack: String,
+    /// Neighbours below a frame that are too narrow even together: that frame, the stack
+    /// of the first of them, and how much they are.
+    gap: Option<(NodeId, String, u64)>,
+    all: Vec<String>,
+}
+
+impl Lines {
+    /// Adds a frame; the next one.
+    fn add(&mut self, tree: &Grown, node: NodeId) -> NodeId {
+        while let Some((_, length)) = self.path.pop_if(|(end, _)| *end <= node) {
+            self.stack.truncate(length);
+        }
+        let length = self.stack.len();
+        if length > 0 {
+            self.stack.push(';');
+        }
+        self.stack.push_str(tree.name(node));
+        let total = tree.total(node)[0];
+        if total as f64 >= self.narrow {
+            self.close();
+            let own = tree.own(node)[0];
+            if own > 0 {
+                self.all.push(format!("{} {own}", self.stack));
+            }
+            self.path.push((tree.end(node), length));
+            return node + 1;
+        }
+        self.widen(tree.parent(node), total);
+        self.stack.truncate(length);
+        tree.end(node)
+    }
+
+    fn widen(&mut self, parent: NodeId, total: u64) {
+        match &mut self.gap {
+            Some((of, _, sum)) if *of == parent && ((*sum + total) as f64) < self.narrow => *sum += total,
+            _ => {
+                self.close();
+                self.gap = Some((parent, self.stack.clone(), total));
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some((_, stack, sum)) = self.gap.take()
+            && sum > 0
+        {
+            self.all.push(format!("{stack} {sum}"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use hostdiag_model::diff::Which;
+    use hostdiag_model::diff::stacks::Tree;
+
     use super::*;
+
+    /// Half a million counts of which most frames are too narrow to be seen.
+    fn many() -> String {
+        let line = |at: u64| {
+            let count = if at % 50 == 0 { 2000 } else { 1 + at % 7 };
+            format!("app;f{};g{};h{at} {count}\n", at % 7, at * at % 31)
+        };
+        (0..20_000).map(line).collect()
+    }
+
+    #[test]
+    fn what_is_not_seen_is_not_missed() {
+        let text = many();
+        let mut tree = Tree::as_spelt(vec![Which::A]);
+        tree.read(0, &mut text.as_bytes(), &|stack| Some(stack.into())).unwrap();
+        let lines = lines(&tree.finish());
+        assert!(lines.len() < 10_000, "{}", lines.len());
+        let options = Options { count_name: "samples".into(), ..Options::default() };
+        let graph = svg(lines.iter().map(String::as_str), &options);
+        assert!(graph.as_ref().is_some_and(|graph| graph.contains("<title>g0 (")));
+        assert!(graph == svg(text.lines(), &options), "another graph");
+    }
 
     const LINES: [&str; 3] = ["java;main;work 30", "java;main 10", "java;main;wo<rk>;\"leaf\" 20"];
 
@@ -72,10 +169,7 @@ mod tests {
     #[test]
     fn it_stands_on_its_head_where_asked() {
         let icicle = Options { icicle: true, ..Options::default() };
-        let reverse = Options { reverse: true, ..Options::default() };
         let graph = |options: &Options| svg(LINES, options).unwrap();
         assert_ne!(graph(&icicle), graph(&Options::default()));
-        let graph = graph(&reverse);
-        assert!(graph.contains("<title>main (10 ,") && !graph.contains("<title>main (60 ,"), "{graph}");
     }
 }

@@ -14,6 +14,8 @@ mod format_trace;
 #[cfg(test)]
 mod offload;
 #[cfg(test)]
+mod redact;
+#[cfg(test)]
 mod trace;
 
 #[cfg(test)]

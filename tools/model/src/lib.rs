@@ -20,6 +20,7 @@ pub mod names;
 pub mod offload;
 pub mod plan;
 pub mod recording;
+pub mod redact;
 pub mod snapshot;
 pub mod stack;
 pub mod stacks;

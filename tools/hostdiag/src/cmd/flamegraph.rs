@@ -1,12 +1,13 @@
 //! `hostdiag flamegraph`: stacks as one picture.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use hostdiag_model::Data;
-use hostdiag_model::diff::stacks;
-use hostdiag_model::diff::{Source, What};
+use hostdiag_model::diff::stacks::Tree;
+use hostdiag_model::diff::{Source, What, Which};
 use hostdiag_model::glob;
 use hostdiag_report::{flame, perf_script, trace};
 
@@ -49,26 +50,28 @@ pub struct Args {
     /// No stacks with a frame like this, likewise.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
+    /// Without names of files and hosts, to be given away; stacks stay as they are.
+    #[arg(long)]
+    pub redact: bool,
 }
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Status> {
-    let mut lines = String::new();
+    let mut tree = Tree::as_spelt(vec![Which::A]);
     let mut names = Vec::new();
     for path in &args.files {
-        let source = input::open(path)?;
-        names.push(source.name.clone());
-        lines.push_str(&folded(source)?);
+        let mut source = input::open(path)?;
+        names.push(name(&mut source, args.redact)?);
+        add(source, &mut tree, args)?;
     }
-    let kept = lines.lines().filter(|line| kept(line, args));
+    let lines = flame::lines(&tree.finish());
     let options = flame::Options {
         title: args.title.clone().unwrap_or_else(|| names.join(" ")),
         count_name: "samples".into(),
         icicle: args.icicle,
-        reverse: args.reverse,
         ..flame::Options::default()
     };
-    let picture = flame::svg(kept, &options).ok_or_else(|| {
+    let picture = flame::svg(lines.iter().map(String::as_str), &options).ok_or_else(|| {
         let hint = "leave out --include and --exclude, or record longer";
         Failure::new(Code::BadInput, format!("no stack in {}", names.join(", "))).hint(hint)
     })?;
@@ -79,49 +82,58 @@ pub fn run(args: &Args) -> Result<Status> {
     Ok(Status::Fine)
 }
 
-/// Whether the stack of a folded line has what was asked for.
-fn kept(line: &str, args: &Args) -> bool {
-    let stack = line.rsplit_once(' ').map_or(line, |(stack, _)| stack);
+/// A stack as it is drawn, if it has what was asked for.
+fn wanted<'a>(stack: &'a str, args: &Args) -> Option<Cow<'a, str>> {
     let has = |patterns: &[String]| {
         patterns.iter().any(|pattern| stack.split(';').any(|frame| glob::matches(pattern, frame)))
     };
-    (args.include.is_empty() || has(&args.include)) && !has(&args.exclude)
+    let kept = (args.include.is_empty() || has(&args.include)) && !has(&args.exclude);
+    kept.then(|| match args.reverse {
+        true => stack.rsplit(';').collect::<Vec<_>>().join(";").into(),
+        false => stack.into(),
+    })
 }
 
-/// The stacks of a file, a line each.
-fn folded(source: Source<'_>) -> Result<String> {
-    match source.what {
+/// What a file is called in the picture.
+fn name(source: &mut Source<'_>, redact: bool) -> Result<String> {
+    if !redact {
+        return Ok(source.name.clone());
+    }
+    Ok(input::redact(source.recording_mut())?.file(&source.name))
+}
+
+/// Adds the stacks of a file.
+fn add(source: Source<'_>, tree: &mut Tree, args: &Args) -> Result<()> {
+    let Source { name, what } = source;
+    let mut read = |text: &mut dyn BufRead| {
+        tree.read(0, text, &|stack| wanted(stack, args))
+            .map_err(|error| input::bad(&name, &error.to_string()))
+    };
+    match what {
         What::Recording(mut recording) => {
             report::fold(&mut recording.data)?;
-            match &recording.data {
-                Data::Trace(stacks) => Ok(trace::text(&recording, stacks)),
-                _ => Ok(String::new()),
+            if let Data::Trace(stacks) = &recording.data {
+                read(&mut trace::text(&recording, stacks).as_bytes())?;
             }
         }
-        What::Stacks(text) => of_text(&source.name, text),
+        What::Stacks(mut text) => {
+            let start = text.fill_buf().with_context(|| format!("failed to read {name}"))?;
+            match perf_script::is_perf_script(&String::from_utf8_lossy(start)) {
+                true => read(&mut of_perf(&name, text)?.as_bytes())?,
+                false => read(&mut text)?,
+            }
+        }
     }
+    Ok(())
 }
 
-fn of_text(name: &str, mut input: Box<dyn BufRead + '_>) -> Result<String> {
-    let what = || format!("failed to read {name}");
-    let start = String::from_utf8_lossy(input.fill_buf().with_context(what)?).into_owned();
-    if perf_script::is_perf_script(&start) {
-        let mut text = String::new();
-        let length = input.take(MAX_TEXT).read_to_string(&mut text).with_context(what)?;
-        if length as u64 == MAX_TEXT {
-            return Err(input::bad(name, "larger than 512 MiB; fold it before").into());
-        }
-        return perf_script::folded(&text).map_err(|problem| input::bad(name, &problem).into());
+/// What `perf script` printed, folded.
+fn of_perf(name: &str, text: Box<dyn BufRead + '_>) -> Result<String> {
+    let mut whole = String::new();
+    let read = text.take(MAX_TEXT).read_to_string(&mut whole);
+    let length = read.with_context(|| format!("failed to read {name}"))?;
+    if length as u64 == MAX_TEXT {
+        return Err(input::bad(name, "larger than 512 MiB; fold it before").into());
     }
-    let mut lines = String::new();
-    stacks::read(&mut input, &mut |stack, count| {
-        if lines.len() as u64 > MAX_TEXT {
-            return Err("more than 512 MiB of stacks".into());
-        }
-        lines.push_str(stack);
-        lines.push_str(&format!(" {count}\n"));
-        Ok(())
-    })
-    .map_err(|error| input::bad(name, &error.to_string()))?;
-    Ok(lines)
+    perf_script::folded(&whole).map_err(|problem| input::bad(name, &problem).into())
 }

@@ -24,6 +24,9 @@ use crate::stop::Stop;
     mut_arg("tid", |tid| tid.short_alias('L')),
     mut_arg("format", |format| format.value_parser(trace::with_svg()).conflicts_with("folded")),
     mut_arg("duration", |duration| duration.conflicts_with("seconds")),
+    // What other tools call it.
+    arg(clap::Arg::new("hertz").long("hertz").aliases(["hz", "rate"]).hide(true)
+        .value_parser(clap::builder::UnknownArgumentValueParser::suggest_arg("--frequency"))),
     after_help = "Examples:\n  hostdiag profile 10\n  hostdiag profile -i 1 --top 10\n  \
     hostdiag profile -F 99 -p 4711 --format svg 30 > cpu.svg\n  hostdiag profile --off-cpu -p 4711 10\n\n\
     Exit status: 0 sampled; 2 wrong usage or an error; 4 a privilege or kernel feature is missing."

@@ -9,6 +9,7 @@ use hostdiag_model::{Data, Recording};
 use hostdiag_report::{capture, chart, fix, html, offload, pprof, snapshot, trace};
 
 use crate::fail::{Code, Failure, Status};
+use crate::input;
 use crate::offload::from;
 use crate::output::{self, Look};
 
@@ -29,6 +30,10 @@ pub struct Args {
     /// Everything: of an audit also devices without findings.
     #[arg(long)]
     pub all: bool,
+    /// Without names of hosts, devices and files, addresses, and texts of arguments: to be given
+    /// away. With --format json it is a recording as before.
+    #[arg(long)]
+    pub redact: bool,
 }
 
 /// What `--format` takes.
@@ -52,6 +57,9 @@ pub enum Format {
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     let mut recordings = from::any_recordings(&args.file)?;
+    if args.redact {
+        input::redact(&mut recordings)?;
+    }
     match args.format {
         Format::Json => {
             output::write(|out| recordings.iter().try_for_each(|recording| recording.write(out)))?;

@@ -1,7 +1,6 @@
 //! Input from another host: the text of `ethtool -k`, with the links of `ip -d
 //! -j link` or without, or a recording.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +11,7 @@ use hostdiag_model::{Audit, Host, Namespace, OffloadData, Recording};
 
 use super::{links, text};
 use crate::fail::{Code, Failure};
+use crate::input;
 
 /// The largest input that is read; the readers of recordings and texts have
 /// their own, smaller limits.
@@ -23,7 +23,7 @@ pub fn read(path: &Path, links: Option<&Path>) -> Result<Recording> {
     if path == Path::new("-") && links == Some(path) {
         return Err(bad(&name, "it can be read once: --from - or --links -, not both"));
     }
-    let bytes = bytes(path).with_context(|| format!("failed to read {name}"))?;
+    let bytes = bytes(path, &name)?;
     if bytes.trim_ascii_start().starts_with(b"{") {
         return recording(&bytes, &name, links);
     }
@@ -76,7 +76,7 @@ pub fn now_ms() -> u64 {
 /// `bad-input` and `unknown-schema` for what is none, or not of this version.
 pub fn any_recordings(path: &Path) -> Result<Vec<Recording>> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
-    let bytes = bytes(path).with_context(|| format!("failed to read {name}"))?;
+    let bytes = bytes(path, &name)?;
     let read = Recording::read_all(&mut &bytes[..]).map_err(|error| problem(error, &name));
     read.map_err(|problem| match problem {
         Problem::Unknown(failure) => failure.into(),
@@ -132,18 +132,17 @@ fn bad(name: &str, problem: &str) -> anyhow::Error {
 }
 
 fn bytes_of_links(path: &Path) -> Result<Vec<u8>> {
-    bytes(path).with_context(|| format!("failed to read {}", path.display()))
+    bytes(path, &path.display().to_string())
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn bytes(path: &Path, name: &str) -> Result<Vec<u8>> {
+    let input: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(input::file(path)?) };
     let mut bytes = Vec::new();
-    let length = if path == Path::new("-") {
-        io::stdin().lock().take(MAX_BYTES).read_to_end(&mut bytes)?
-    } else {
-        File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?
-    };
+    let length =
+        input.take(MAX_BYTES).read_to_end(&mut bytes).with_context(|| format!("failed to read {name}"))?;
     if length as u64 == MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 512 MiB"));
+        return Err(bad(name, "larger than 512 MiB"));
     }
     Ok(bytes)
 }

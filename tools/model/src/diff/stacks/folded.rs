@@ -8,6 +8,7 @@
 //! And what bcc's stackcount prints: a frame a line, the innermost first, and the
 //! count below, indented by four blanks.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 
 use super::tree::{NodeId, Tree};
@@ -143,20 +144,30 @@ fn is_beside(line: &[u8]) -> bool {
         || words.iter().any(|words| line.starts_with(words))
 }
 
+/// What is taken of a folded stack; `None`: not at all.
+pub type Wanted<'a> = &'a dyn for<'s> Fn(&'s str) -> Option<Cow<'s, str>>;
+
 fn too_deep() -> String {
     format!("more than {MAX_FRAMES} frames")
 }
 
 impl Tree {
-    /// Adds the stacks of a text to a recording of the tree.
+    /// Adds the stacks of a text to a recording of the tree, each as it is wanted.
     ///
     /// # Errors
     /// As [`read`]; or there is no more room.
-    pub fn read(&mut self, recording: usize, input: &mut dyn BufRead) -> Result<(), FoldedError> {
+    pub fn read(
+        &mut self,
+        recording: usize,
+        input: &mut dyn BufRead,
+        wanted: Wanted<'_>,
+    ) -> Result<(), FoldedError> {
         let mut walk = Walk { tree: self, recording, last: Vec::new(), path: Vec::new() };
         read(input, &mut |stack, count| {
-            let node = walk.to(stack)?;
-            walk.tree.count(node, recording, count);
+            if let Some(stack) = wanted(stack) {
+                let node = walk.to(&stack)?;
+                walk.tree.count(node, recording, count);
+            }
             Ok(())
         })
     }

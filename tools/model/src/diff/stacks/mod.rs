@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-pub use folded::{FoldedError, read};
+pub use folded::{FoldedError, Wanted, read};
 pub use tree::{Full, Grown, NodeId, Tree};
 
 use super::judge::Finding;
@@ -208,7 +208,8 @@ pub(super) fn compare(sides: [Vec<Source<'_>>; 2], (kind, how): (Kind, How)) -> 
         let Source { name, what } = source;
         seconds.push(match what {
             What::Stacks(mut text) => {
-                tree.read(recording, &mut text).map_err(|error| Refusal::Unreadable(name, error))?;
+                let all: Wanted<'_> = &|stack| Some(stack.into());
+                tree.read(recording, &mut text, all).map_err(|error| Refusal::Unreadable(name, error))?;
                 None
             }
             What::Recording(whole) => match &whole.data {

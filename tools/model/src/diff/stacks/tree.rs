@@ -51,6 +51,13 @@ impl Tree {
         Self { sides, names, nodes, counts, children: Children::default() }
     }
 
+    /// One whose names stay as they are spelt: for what is not compared.
+    pub fn as_spelt(sides: Vec<Which>) -> Self {
+        let mut tree = Self::new(sides);
+        tree.names.as_spelt = true;
+        tree
+    }
+
     /// Adds a stack of a recording, the outermost frame first.
     ///
     /// # Errors
@@ -273,6 +280,8 @@ impl Grown {
 struct Names {
     names: Vec<Box<str>>,
     numbers: HashMap<Box<str>, u32, Fast>,
+    /// Every spelling is a name.
+    as_spelt: bool,
     /// Each spelling, its name, and the sides it is on.
     spelt: HashMap<Box<str>, (u32, [bool; 2]), Fast>,
 }
@@ -284,7 +293,7 @@ impl Names {
             sides[side] = true;
             return *number;
         }
-        let canonical = canonical(name);
+        let canonical = if self.as_spelt { name.into() } else { canonical(name) };
         let number = match self.numbers.get(&*canonical) {
             Some(number) => *number,
             None => {
