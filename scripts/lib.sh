@@ -21,7 +21,8 @@ need() {
         is_there "${pair%%:*}" || missing+=("${pair#*:}")
     done
     ((${#missing[@]})) || return 0
-    install=(apt-get -qq install -y --no-install-recommends "${missing[@]}")
+    # Another apt may be at work; it is waited for.
+    install=(apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}")
     command -v apt-get >/dev/null ||
         die "missing, by Debian's names: ${missing[*]}; there is no apt-get here, on Debian it would be: sudo ${install[*]}"
     ((EUID == 0)) || command -v sudo >/dev/null ||

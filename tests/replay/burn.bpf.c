@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// A foreign program on the way of every packet, which takes its time and lets it pass.
+#define SEC(name) __attribute__((section(name), used))
+#define TURNS 4000
+
+SEC("classifier")
+int burn(void *packet)
+{
+	volatile int sum = 0;
+
+	for (int turn = 0; turn < TURNS; turn++)
+		sum += turn;
+	return -1; // TC_ACT_UNSPEC: as if it were not there.
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
