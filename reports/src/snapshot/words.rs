@@ -38,6 +38,7 @@ pub(super) fn name(setting: &Setting) -> String {
 /// The value, or why there is none.
 pub(super) fn value(value: &Value) -> String {
     match value {
+        Value::Value(value) if value.is_empty() => "\"\"".into(),
         Value::Value(value) => value.clone(),
         Value::Unreadable(why) => format!("not read: {why}"),
     }
@@ -56,4 +57,12 @@ pub(super) fn wrapped(words: &[String]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The first characters of a longer text.
+pub(super) fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
 }
