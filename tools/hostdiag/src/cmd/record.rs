@@ -110,22 +110,33 @@ pub fn run(args: &Args) -> Result<Status> {
 
 /// Other hosts: what came of them, one behind the other.
 fn elsewhere(args: &Args, targets: Vec<Target>, stop: &Stop) -> Result<Status> {
-    let outcomes = remote::record_all(targets, &args.plan(), args.remote.options(), stop);
-    let (mut kept, mut status) = (0, Status::Fine);
+    let how = (&args.plan(), args.remote.options());
+    let outcomes = remote::record_all(targets, how, stop, &|order| begins(order));
+    let mut status = Status::Fine;
     for (tool, failure) in outcomes.iter().flat_map(|outcome| &outcome.failures) {
         let tool = tool.map(|tool| format!("{} failed: ", tool.as_str())).unwrap_or_default();
         let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
         output::warn(&format!("{tool}{failure} [{}]{hint}", failure.code.as_str()));
         status = Status::Remote;
     }
-    output::save(&args.output, |out| {
-        outcomes.iter().try_for_each(|outcome| {
-            kept += outcome.capture.recordings.len();
-            outcome.capture.write(out)
-        })
-    })?;
-    said(kept, &args.output);
+    let kept: usize = outcomes.iter().map(|outcome| outcome.capture.recordings.len()).sum();
+    if kept > 0 {
+        output::save(&args.output, |out| outcomes.iter().try_for_each(|outcome| outcome.capture.write(out)))?;
+        said(kept, &args.output);
+    } else {
+        output::say("Nothing was recorded.");
+    }
     Ok(status)
+}
+
+/// What is recorded now.
+fn begins(order: &Order) {
+    let names: Vec<&str> = order.tools.iter().map(|tool| tool.as_str()).collect();
+    let functions = match order.tools.iter().any(|tool| tool.of_functions()) {
+        true if !order.functions.is_empty() => format!(" of {}", order.functions.join(", ")),
+        _ => String::new(),
+    };
+    output::say(&format!("Recording {}{functions}... Hit Ctrl-C to end.", names.join(", ")));
 }
 
 fn said(kept: usize, path: &Path) {
@@ -152,12 +163,7 @@ impl Run<'_> {
         if order.tools.iter().any(|tool| tool.of_functions()) && order.functions.is_empty() {
             order.functions = self.busiest();
         }
-        let names: Vec<&str> = order.tools.iter().map(|tool| tool.as_str()).collect();
-        let functions = match order.tools.iter().any(|tool| tool.of_functions()) {
-            true if !order.functions.is_empty() => format!(" of {}", order.functions.join(", ")),
-            _ => String::new(),
-        };
-        output::say(&format!("Recording {}{functions}... Hit Ctrl-C to end.", names.join(", ")));
+        begins(&order);
         self.ready = false;
         record::step(&order, self)
     }
