@@ -36,7 +36,7 @@ fn run(outcome: &mut Outcome, together: &Together<'_>) -> Result<(), Failure> {
     let opened = Link::open(&outcome.target, together.options);
     together.give_place();
     let (mut link, hello) = opened?;
-    if !hello.root && !together.options.sudo {
+    if !hello.root && together.plan.tools.iter().any(|tool| tool.traces()) {
         let message = format!("{}: it may load no BPF programs there", outcome.target.name);
         let failure = Failure::new(Code::NoPrivilege, message);
         outcome.failures.push((None, failure.hint("log in as root, or become root there: --sudo")));
