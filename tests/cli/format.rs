@@ -244,7 +244,8 @@ pub(crate) const STATES: [&str; 6] =
 
 #[test]
 fn recordings_are_as_documented() {
-    let folders = ["tests/recordings", "tests/recordings/trace"].map(|folder| root().join(folder));
+    let folders = ["tests/recordings", "tests/recordings/snapshot", "tests/recordings/trace"]
+        .map(|folder| root().join(folder));
     for entry in folders.into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|ending| ending != "hd") {

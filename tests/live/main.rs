@@ -13,6 +13,7 @@ mod lab;
 mod limits;
 mod offload;
 mod profile;
+mod snapshot;
 mod symbol;
 mod timer_names;
 mod tracepoints;

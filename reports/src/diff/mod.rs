@@ -6,7 +6,7 @@ use crate::page::{Ink, Page, Style, count};
 
 mod counts;
 mod latency;
-mod number;
+pub(crate) mod number;
 mod offload;
 mod stacks;
 pub mod svg;

@@ -4,7 +4,7 @@ use hostdiag_model::diff::Change;
 use hostdiag_model::diff::stacks::{Amount, Unit};
 
 /// `0`, `0.012`, `4.95`, `495`, `73.5k`, `1.98M`.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     // 999.5 is 1.00k, not 1000.
     let steps = [(999.5e9, 1e12, "T"), (999.5e6, 1e9, "G"), (999.5e3, 1e6, "M"), (999.5, 1e3, "k")];

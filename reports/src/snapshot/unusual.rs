@@ -1,28 +1,97 @@
-//! What stands out in a snapshot: what an administrator set, what a mitigation costs or is
-//! not there, what could not be read.
+//! What stands out in a snapshot: what an administrator set, what is not as asked, what is
+//! known to cost time, what could not be read.
+
+use std::collections::BTreeMap;
 
 use hostdiag_model::Snapshot;
-use hostdiag_model::snapshot::{Setting, Value};
+use hostdiag_model::snapshot::{Area, Setting, Value};
 
-use super::words;
-use crate::page::{Ink, Page};
+use super::{heading, line, words};
+use crate::page::{Ink, Page, count};
 
-/// Settings from a file of an administrator, `/etc`.
-fn by_hand(setting: &Setting) -> bool {
-    setting.origin.as_deref().is_some_and(|origin| origin.starts_with("/etc/"))
+/// More are named with `--all`.
+const MAX_ROWS: usize = 20;
+/// Characters of a value; with `--all` the whole.
+const MAX_VALUE: usize = 60;
+/// Reasons for which settings could not be read.
+const MAX_REASONS: usize = 4;
+/// Configurations that look for faults in the kernel, at the cost of its speed.
+const DEBUGGING: [&str; 11] = [
+    "CONFIG_DEBUG_KMEMLEAK",
+    "CONFIG_DEBUG_OBJECTS",
+    "CONFIG_DEBUG_PAGEALLOC_ENABLE_DEFAULT",
+    "CONFIG_DEBUG_SPINLOCK",
+    "CONFIG_DEBUG_VM",
+    "CONFIG_KASAN",
+    "CONFIG_KCSAN",
+    "CONFIG_LOCK_STAT",
+    "CONFIG_PROVE_LOCKING",
+    "CONFIG_SLUB_DEBUG_ON",
+    "CONFIG_UBSAN_TRAP",
+];
+
+/// Whether a setting is worth a line by itself.
+pub(super) fn is_unusual(setting: &Setting) -> bool {
+    let Value::Value(value) = &setting.value else { return false };
+    let by_hand = setting.origin.as_deref().is_some_and(|origin| origin.starts_with("/etc/"));
+    let telling = match (setting.area, setting.name.as_str()) {
+        (Area::Kernel, "taint") => value != "not tainted",
+        (Area::Kernel, "current_tracer") => value != "nop",
+        (Area::Kernel, "kprobe_events") => !value.is_empty(),
+        (Area::Kernel, "livepatch") => value == "1",
+        (Area::Kernel, name) => name.starts_with("mitigation ") && value.starts_with("Vulnerable"),
+        (Area::Config, name) => value == "y" && DEBUGGING.contains(&name),
+        (Area::Cpu, "offline" | "isolated" | "nohz_full") => !value.is_empty(),
+        (Area::Cpu, "idle disable") => value != "0",
+        (Area::Cpu, "clocksource") => {
+            ["acpi_pm", "hpet", "jiffies", "refined-jiffies"].contains(&value.as_str())
+        }
+        (Area::Log, "overwritten") => false,
+        (Area::Log, _) => value != "0",
+        _ => false,
+    };
+    telling || by_hand || setting.asked.is_some()
 }
 
 /// Puts them.
-pub(super) fn put(page: &mut Page, snapshot: &Snapshot, _all: bool) {
-    for setting in snapshot.settings.iter().filter(|setting| by_hand(setting)) {
-        page.ink(Ink::Yellow, "SET      ");
-        super::line(page, setting);
+pub(super) fn put(page: &mut Page, snapshot: &Snapshot, all: bool) {
+    let rows: Vec<&Setting> = snapshot.settings.iter().filter(|setting| is_unusual(setting)).collect();
+    let findings = snapshot.audit.findings().count();
+    if !rows.is_empty() || findings > 0 {
+        heading(page, "Unusual");
     }
-    let unread = snapshot.settings.iter().filter(|setting| matches!(setting.value, Value::Unreadable(_)));
-    let unread = unread.count();
-    if unread > 0 {
-        page.ink(Ink::Yellow, "NOT READ ")
-            .line(&format!("{unread} settings (--all); as root more can be read"));
+    if findings > 0 {
+        page.put("  offload   ").ink(Ink::Red, &count(findings, "finding")).line(": hostdiag offload");
     }
-    let _ = words::area;
+    let shown = if all { rows.len() } else { rows.len().min(MAX_ROWS) };
+    let longest = if all { usize::MAX } else { MAX_VALUE };
+    rows[..shown].iter().for_each(|setting| line(page, setting, longest));
+    if shown < rows.len() {
+        page.ink(Ink::Dim, &format!("  ... {} more (--all)\n", rows.len() - shown));
+    }
+    unread(page, snapshot);
+}
+
+/// What could not be read, by reason.
+fn unread(page: &mut Page, snapshot: &Snapshot) {
+    let mut reasons: BTreeMap<&str, BTreeMap<Area, usize>> = BTreeMap::new();
+    for setting in &snapshot.settings {
+        if let Value::Unreadable(why) = &setting.value {
+            *reasons.entry(why).or_default().entry(setting.area).or_default() += 1;
+        }
+    }
+    if reasons.is_empty() {
+        return;
+    }
+    heading(page, "Not read");
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, areas)| std::cmp::Reverse(areas.values().sum::<usize>()));
+    for (why, areas) in reasons.iter().take(MAX_REASONS) {
+        let areas: Vec<String> =
+            areas.iter().map(|(area, number)| format!("{} {number}", words::area(*area))).collect();
+        page.ink(Ink::Yellow, &format!("  {why}")).line(&format!(": {}", areas.join(", ")));
+    }
+    if reasons.len() > MAX_REASONS {
+        page.ink(Ink::Dim, &format!("  ... for {} more reasons (--all)\n", reasons.len() - MAX_REASONS));
+    }
 }

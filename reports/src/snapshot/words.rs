@@ -42,3 +42,26 @@ pub(super) fn value(value: &Value) -> String {
         Value::Unreadable(why) => format!("not read: {why}"),
     }
 }
+
+/// Words with commas between, in lines of bounded length.
+pub(super) fn wrapped(words: &[String]) -> Vec<String> {
+    const WIDTH: usize = 96;
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() + 2 <= WIDTH => {
+                *line += &format!(", {word}");
+            }
+            _ => lines.push(word.clone()),
+        }
+    }
+    lines
+}
+
+/// The first characters of a longer text.
+pub(super) fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}

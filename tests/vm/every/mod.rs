@@ -32,6 +32,9 @@ mod profile;
 mod profile_cpus;
 mod record;
 mod role_facts;
+mod snapshot;
+#[path = "../../live/snapshot.rs"]
+mod snapshot_live;
 mod stack;
 mod stackcount;
 #[path = "../../live/symbol.rs"]

@@ -4,10 +4,24 @@
 //! fails as a whole: what cannot be read is in the snapshot with its reason, and what the
 //! host does not have is not there.
 
+mod block;
+mod bpf;
+mod cgroups;
+mod cpus;
 #[cfg(test)]
 mod fixture;
 mod found;
+mod irqs;
 mod kernel;
+mod links;
+mod log;
+mod memory;
+mod modules;
+mod nics;
+mod os;
+mod packages;
+mod qdiscs;
+mod rates;
 mod sysctl;
 mod table;
 
@@ -18,22 +32,48 @@ use hostdiag_model::snapshot::{Area, Value};
 use hostdiag_model::{Data, Recording, Snapshot};
 
 use self::found::{Found, Key};
+use self::log::Log;
+use self::rates::Counts;
 use crate::offload::live::{self, Scope};
 use crate::offload::{from, rules};
 use crate::stop::Stop;
 
-/// Takes a snapshot of this host, and counts over `interval` what happens on it; zero
-/// counts nothing. A signal ends the interval early.
+/// What is read before the audit of offloads, which loads a BPF program of its own.
+const AREAS: [fn(&mut Found<'_>); 15] = [
+    bpf::gather,
+    sysctl::gather,
+    kernel::gather,
+    modules::gather,
+    cpus::gather,
+    memory::gather,
+    block::gather,
+    cgroups::gather,
+    os::gather,
+    packages::gather,
+    irqs::gather,
+    links::gather,
+    nics::gather,
+    qdiscs::gather,
+    table::gather,
+];
+
+/// Takes a snapshot of this host, of the network namespace of this thread, and counts
+/// over `interval` what happens; zero counts nothing. A signal ends the interval early.
 pub fn take(interval: Duration, stop: &Stop) -> Recording {
     let (started_ms, clock) = (from::now_ms(), Instant::now());
     let mut found = Found::new(Path::new("/"));
-    for area in [sysctl::gather, kernel::gather, table::gather] {
-        area(&mut found);
-    }
+    AREAS.iter().for_each(|gather| gather(&mut found));
     let mut snapshot = Snapshot::default();
     offload(&mut found, &mut snapshot, started_ms);
+    let mut log = Log::open(&found);
+    match &mut log {
+        Ok(log) => log.read().settings(&mut found),
+        Err(error) => found.unreadable(Key { area: Area::Log, of: None, name: "kmsg" }, error),
+    }
+    if !interval.is_zero() {
+        count(&mut found, &mut snapshot, (interval, stop), log.ok());
+    }
     snapshot.settings = found.finish();
-    let _ = (interval, stop);
     Recording {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         command: "snapshot".to_owned(),
@@ -46,12 +86,33 @@ pub fn take(interval: Duration, stop: &Stop) -> Recording {
     }
 }
 
+/// Reads all counters twice, so that what was read before is over by then.
+fn count(
+    found: &mut Found<'_>,
+    snapshot: &mut Snapshot,
+    (interval, stop): (Duration, &Stop),
+    log: Option<Log>,
+) {
+    // A counter is as long after the start of its reading in both.
+    let (clock, before) = (Instant::now(), Counts::read(found));
+    stop.wait(interval.saturating_sub(clock.elapsed()));
+    let elapsed = clock.elapsed();
+    let after = Counts::read(found);
+    after.unread(found);
+    snapshot.interval_ms = elapsed.as_millis() as u64;
+    snapshot.rates = after.since(&before);
+    snapshot.rates.extend(log.into_iter().flat_map(|mut log| log.read().rates().collect::<Vec<_>>()));
+    snapshot.rates.sort();
+}
+
 /// Offload features, judged by the rules of this host.
 fn offload(found: &mut Found<'_>, snapshot: &mut Snapshot, started_ms: u64) {
     let key = Key { area: Area::Nic, of: None, name: "offload" };
     let read = live::data(&Scope::Here).and_then(|(data, _)| Ok((data, rules::load(None, true)?)));
     match read {
         Ok((data, rules)) => {
+            let devices = data.namespaces.first().map(|namespace| namespace.devices.as_slice());
+            links::add(found, devices.unwrap_or_default());
             snapshot.audit = rules.audit(&data, started_ms);
             snapshot.offload = data;
         }

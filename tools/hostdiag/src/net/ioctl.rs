@@ -1,6 +1,6 @@
 //! `SIOCETHTOOL`: features where the kernel has no netlink for them (below
-//! 5.6, and relatives of RHEL 8), the driver of a device, and the one call that
-//! has features computed anew without a change of a wish.
+//! 5.6, and relatives of RHEL 8), the driver of a device and what it counts, and the
+//! one call that has features computed anew without a change of a wish.
 //!
 //! Layouts from include/uapi/linux/ethtool.h.
 
@@ -15,14 +15,19 @@ use crate::sys;
 
 const GDRVINFO: u32 = 0x3;
 const GSTRINGS: u32 = 0x1b;
+const GSTATS: u32 = 0x1d;
 const GSSET_INFO: u32 = 0x37;
 const GFEATURES: u32 = 0x3a;
 const SFEATURES: u32 = 0x3b;
+const ETH_SS_STATS: u32 = 1;
 const ETH_SS_FEATURES: u32 = 4;
 /// `ETH_GSTRING_LEN`.
 const STRING: usize = 32;
 /// Room for this many features; the kernel has 64 and names how many it wrote.
 const MAX_FEATURES: usize = 1024;
+/// Room for this many counters, several times what any driver has: the kernel writes all
+/// that there are, and a change of channels between two calls may make them more.
+const MAX_STATISTICS: usize = 1 << 16;
 
 /// A socket to ask with, of the namespace it was opened in.
 pub struct Ethtool(std::os::fd::OwnedFd);
@@ -32,6 +37,10 @@ pub struct Ethtool(std::os::fd::OwnedFd);
 pub struct Driver {
     /// Name of the driver.
     pub name: String,
+    /// Version of the driver, where it is not that of the kernel.
+    pub version: String,
+    /// Version of the firmware; empty or `N/A` where it has none.
+    pub firmware: String,
     /// Address on its bus; empty where it has none.
     pub bus: String,
 }
@@ -59,28 +68,61 @@ impl Ethtool {
         let mut request = vec![0; 196];
         request[..4].copy_from_slice(&GDRVINFO.to_ne_bytes());
         sys::ethtool(&self.0, device, &mut request)?;
-        Ok(Driver { name: text(&request[4..36]), bus: text(&request[100..132]) })
+        let [name, version, firmware, bus] = [4, 36, 68, 100].map(|at| text(&request[at..at + 32]));
+        Ok(Driver { name, version, firmware, bus })
     }
 
     /// The names of the feature bits; the kernel has one set for all devices
     /// but wants to be asked through one.
     pub fn names(&self, device: &str) -> io::Result<Vec<FeatureName>> {
+        let names = self.strings(device, ETH_SS_FEATURES, MAX_FEATURES)?;
+        if names.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "no feature names"));
+        }
+        Ok(names.into_iter().map(Arc::from).collect())
+    }
+
+    /// What the driver counts, by its own names; none where it counts nothing.
+    pub fn statistics(&self, device: &str) -> io::Result<Vec<(String, u64)>> {
+        let names = self.strings(device, ETH_SS_STATS, MAX_STATISTICS)?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        // struct ethtool_stats: cmd, n_stats, the counters.
+        let mut request = vec![0; 8 + MAX_STATISTICS * 8];
+        request[..4].copy_from_slice(&GSTATS.to_ne_bytes());
+        request[4..8].copy_from_slice(&(names.len() as u32).to_ne_bytes());
+        sys::ethtool(&self.0, device, &mut request)?;
+        if number(&request, 4) as usize != names.len() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its statistics changed meanwhile"));
+        }
+        let (counters, _) = request[8..].as_chunks::<8>();
+        Ok(names.into_iter().zip(counters.iter().map(|bytes| u64::from_ne_bytes(*bytes))).collect())
+    }
+
+    /// A set of strings of at most `max`.
+    fn strings(&self, device: &str, set: u32, max: usize) -> io::Result<Vec<String>> {
         // struct ethtool_sset_info: cmd, reserved, sset_mask, one count.
         let mut info = vec![0; 24];
         info[..4].copy_from_slice(&GSSET_INFO.to_ne_bytes());
-        info[8..16].copy_from_slice(&(1_u64 << ETH_SS_FEATURES).to_ne_bytes());
+        info[8..16].copy_from_slice(&(1_u64 << set).to_ne_bytes());
         sys::ethtool(&self.0, device, &mut info)?;
-        let count = number(&info, 16) as usize;
-        if count == 0 || count > MAX_FEATURES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{count} feature names")));
+        // A set that the device does not have is taken out of the mask.
+        let known = info[8..16].iter().any(|byte| *byte != 0);
+        let count = if known { number(&info, 16) as usize } else { 0 };
+        if count > max {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{count} strings")));
+        }
+        if count == 0 {
+            return Ok(Vec::new());
         }
         // struct ethtool_gstrings: cmd, string_set, len, the strings.
-        let mut strings = vec![0; 12 + MAX_FEATURES * STRING];
+        let mut strings = vec![0; 12 + max * STRING];
         strings[..4].copy_from_slice(&GSTRINGS.to_ne_bytes());
-        strings[4..8].copy_from_slice(&ETH_SS_FEATURES.to_ne_bytes());
+        strings[4..8].copy_from_slice(&set.to_ne_bytes());
         strings[8..12].copy_from_slice(&(count as u32).to_ne_bytes());
         sys::ethtool(&self.0, device, &mut strings)?;
-        Ok(strings[12..].chunks(STRING).take(count).map(|name| Arc::from(text(name))).collect())
+        Ok(strings[12..].chunks(STRING).take(count).map(text).collect())
     }
 
     /// The features of a device, by those names.

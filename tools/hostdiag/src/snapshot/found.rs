@@ -110,6 +110,13 @@ impl<'a> Found<'a> {
         names
     }
 
+    /// The folders in a folder; no links.
+    pub(super) fn folders(&self, folder: &str) -> Vec<String> {
+        let is_folder =
+            |name: &String| self.real(folder).join(name).symlink_metadata().is_ok_and(|meta| meta.is_dir());
+        self.list(folder).into_iter().filter(is_folder).collect()
+    }
+
     /// Where a path of the host is.
     pub(super) fn real(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
@@ -121,7 +128,7 @@ fn key(setting: &Setting) -> (Area, Option<&str>, &str) {
 }
 
 /// The text of a file, with what is not UTF-8 replaced.
-pub(super) fn text(path: &Path) -> io::Result<String> {
+fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes(path)?).into_owned())
 }
 

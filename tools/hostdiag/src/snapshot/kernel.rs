@@ -45,10 +45,11 @@ pub(super) fn gather(found: &mut Found<'_>) {
     }
 }
 
-/// Parameters by name; of one that is given several times all values.
+/// Parameters by name; of one that is given several times all values. What is behind
+/// `--` is for init.
 fn command_line(text: &str) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
-    for word in text.split_whitespace() {
+    for word in text.split_whitespace().take_while(|word| *word != "--") {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
         all.entry(name.to_owned())
             .and_modify(|known| *known = format!("{known},{value}"))
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn parameters_are_told_apart() {
-        let all = command_line("BOOT_IMAGE=/vmlinuz ro console=tty0 console=ttyS0 mitigations=off\n");
+        let all = command_line("BOOT_IMAGE=/vmlinuz ro console=tty0 console=ttyS0 mitigations=off -- x=1\n");
         let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let expected =
             [("BOOT_IMAGE", "/vmlinuz"), ("console", "tty0,ttyS0"), ("mitigations", "off"), ("ro", "")];

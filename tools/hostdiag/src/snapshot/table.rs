@@ -10,7 +10,7 @@ use super::found::{Found, Key, is_absent, why};
 /// Area, path, name. A step of the path that is a pattern says of which device or CPU the
 /// value is; one in braces is folded: all of its members are one setting, whose value says
 /// where they differ. Where the last step is a pattern, `*` in the name stands for it.
-const ROWS: [(Area, &str, &str); 71] = [
+const ROWS: &[(Area, &str, &str)] = &[
     (Area::Kernel, "/sys/devices/system/cpu/vulnerabilities/*", "mitigation *"),
     (Area::Kernel, "/sys/kernel/livepatch/*/enabled", "livepatch"),
     (Area::Kernel, "/sys/kernel/security/lockdown", "lockdown"),
@@ -80,11 +80,41 @@ const ROWS: [(Area, &str, &str); 71] = [
     (Area::Os, "/sys/hypervisor/type", "hypervisor"),
     (Area::Os, "/proc/1/comm", "init"),
     (Area::Os, "/etc/tuned/active_profile", "tuned profile"),
-    (Area::Link, "/sys/class/net/*/tx_queue_len", "tx_queue_len"),
     (Area::Link, "/sys/class/net/*/operstate", "operstate"),
     (Area::Link, "/sys/class/net/*/gro_flush_timeout", "gro_flush_timeout"),
     (Area::Link, "/sys/class/net/*/napi_defer_hard_irqs", "napi_defer_hard_irqs"),
     (Area::Link, "/sys/class/net/*/threaded", "threaded"),
+    (Area::Link, "/sys/class/net/*/bonding/mode", "bond mode"),
+    (Area::Link, "/sys/class/net/*/bonding/xmit_hash_policy", "bond xmit_hash_policy"),
+    (Area::Link, "/sys/class/net/*/bonding/lacp_rate", "bond lacp_rate"),
+    (Area::Link, "/sys/class/net/*/bonding/ad_select", "bond ad_select"),
+    (Area::Link, "/sys/class/net/*/bonding/miimon", "bond miimon"),
+    (Area::Link, "/sys/class/net/*/bonding/updelay", "bond updelay"),
+    (Area::Link, "/sys/class/net/*/bonding/downdelay", "bond downdelay"),
+    (Area::Link, "/sys/class/net/*/bonding/arp_interval", "bond arp_interval"),
+    (Area::Link, "/sys/class/net/*/bonding/primary", "bond primary"),
+    (Area::Link, "/sys/class/net/*/bonding/primary_reselect", "bond primary_reselect"),
+    (Area::Link, "/sys/class/net/*/bonding/fail_over_mac", "bond fail_over_mac"),
+    (Area::Link, "/sys/class/net/*/bonding/min_links", "bond min_links"),
+    (Area::Link, "/sys/class/net/*/bonding/all_slaves_active", "bond all_slaves_active"),
+    (Area::Link, "/sys/class/net/*/bonding/resend_igmp", "bond resend_igmp"),
+    (Area::Link, "/sys/class/net/*/bonding/packets_per_slave", "bond packets_per_slave"),
+    (Area::Link, "/sys/class/net/*/bonding/tlb_dynamic_lb", "bond tlb_dynamic_lb"),
+    (Area::Link, "/sys/class/net/*/bonding/slaves", "bond slaves"),
+    (Area::Link, "/sys/class/net/*/bonding/active_slave", "bond active_slave"),
+    (Area::Link, "/sys/class/net/*/bridge/stp_state", "bridge stp_state"),
+    (Area::Link, "/sys/class/net/*/bridge/vlan_filtering", "bridge vlan_filtering"),
+    (Area::Link, "/sys/class/net/*/bridge/vlan_protocol", "bridge vlan_protocol"),
+    (Area::Link, "/sys/class/net/*/bridge/vlan_stats_enabled", "bridge vlan_stats_enabled"),
+    (Area::Link, "/sys/class/net/*/bridge/multicast_snooping", "bridge multicast_snooping"),
+    (Area::Link, "/sys/class/net/*/bridge/multicast_querier", "bridge multicast_querier"),
+    (Area::Link, "/sys/class/net/*/bridge/ageing_time", "bridge ageing_time"),
+    (Area::Link, "/sys/class/net/*/bridge/forward_delay", "bridge forward_delay"),
+    (Area::Link, "/sys/class/net/*/bridge/group_fwd_mask", "bridge group_fwd_mask"),
+    (Area::Link, "/sys/class/net/*/bridge/hash_max", "bridge hash_max"),
+    (Area::Link, "/sys/class/net/*/bridge/nf_call_iptables", "bridge nf_call_iptables"),
+    (Area::Link, "/sys/class/net/*/bridge/nf_call_ip6tables", "bridge nf_call_ip6tables"),
+    (Area::Link, "/sys/class/net/*/bridge/nf_call_arptables", "bridge nf_call_arptables"),
     (Area::Nic, "/sys/class/net/*/device/numa_node", "numa_node"),
     (Area::Nic, "/sys/class/net/*/device/current_link_speed", "pci link speed"),
     (Area::Nic, "/sys/class/net/*/device/current_link_width", "pci link width"),
@@ -96,6 +126,9 @@ const ROWS: [(Area, &str, &str); 71] = [
     (Area::Nic, "/sys/class/net/*/queues/{tx-*}/byte_queue_limits/limit_max", "bql limit_max"),
 ];
 
+/// What is folded: members by name, with what each has.
+pub(super) type Members = Vec<(String, Value)>;
+
 /// Adds what is in the files of the table.
 pub(super) fn gather(found: &mut Found<'_>) {
     ROWS.iter().for_each(|row| add(found, *row));
@@ -103,7 +136,7 @@ pub(super) fn gather(found: &mut Found<'_>) {
 
 /// Adds what is in the files of one line.
 pub(super) fn add(found: &mut Found<'_>, (area, path, name): (Area, &str, &str)) {
-    let mut settings: BTreeMap<(Option<String>, String), Vec<(String, Value)>> = BTreeMap::new();
+    let mut settings: BTreeMap<(Option<String>, String), Members> = BTreeMap::new();
     for place in expand(found, path) {
         let value = match found.read(&place.path) {
             Ok(text) => Value::Value(text),
@@ -166,7 +199,7 @@ fn expand(found: &Found<'_>, pattern: &str) -> Vec<Place> {
 }
 
 /// One value for all members where they agree, else `VALUE (MEMBERS), …`, the most first.
-fn fold(mut members: Vec<(String, Value)>) -> Value {
+pub(super) fn fold(mut members: Members) -> Value {
     let mut by_value: Vec<(Value, Vec<String>)> = Vec::new();
     members.sort_by(|(a, _), (b, _)| numbered(a).cmp(&numbered(b)));
     for (member, value) in members {
@@ -192,7 +225,7 @@ fn fold(mut members: Vec<(String, Value)>) -> Value {
 }
 
 /// A name as what comes before its number, and that.
-pub(super) fn numbered(name: &str) -> (&str, Option<u64>) {
+fn numbered(name: &str) -> (&str, Option<u64>) {
     let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (text, number) = name.split_at(name.len() - digits);
     (text, number.parse().ok())
