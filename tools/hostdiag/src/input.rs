@@ -5,9 +5,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hostdiag_model::Recording;
 use hostdiag_model::diff::{Source, What};
 use hostdiag_model::recording::ReadError;
-use hostdiag_model::{Capture, Recording};
 
 use crate::fail::{Code, Failure};
 use crate::offload::from;
@@ -47,21 +47,6 @@ pub fn open(path: &Path) -> Result<Source<'static>> {
         return Err(bad(&name, "it is empty").into());
     }
     Ok(Source { name, what: What::Stacks(input) })
-}
-
-/// Reads recordings that stand one after another in a file (`-`: stdin).
-///
-/// # Errors
-/// `bad-input` and `unknown-schema` for what is none, or not of this version.
-pub fn capture(path: &Path) -> Result<Capture> {
-    let stdin = path == Path::new("-");
-    let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
-    let what = || format!("failed to read {name}");
-    let mut input: Box<dyn BufRead> = match stdin {
-        true => Box::new(BufReader::new(io::stdin())),
-        false => Box::new(BufReader::with_capacity(1 << 16, File::open(path).with_context(what)?)),
-    };
-    Capture::read(&mut input).map_err(|error| unreadable(&name, error))
 }
 
 fn unreadable(name: &str, error: ReadError) -> anyhow::Error {
