@@ -33,7 +33,7 @@ pub fn next(report: &Report) -> Option<String> {
     let single = [&report.a, &report.b].iter().all(|side| side.hosts.len() == 1);
     let one = report.parts.iter().all(|part| part.comparison.a.files.len() < 2);
     let why = format!("Why   hostdiag explain {}", report.verdict.as_str());
-    let cause = report.causes.first().map(|_| "     What the rules know   hostdiag explain compare");
+    let cause = report.causes.first().map(|_| "     Rules   hostdiag explain compare");
     Some(match (single && one, cause) {
         (true, _) if !report.parts.is_empty() => {
             format!("Sure   three recordings a side (--group)     {why}")
@@ -43,7 +43,3 @@ pub fn next(report: &Report) -> Option<String> {
     })
     .filter(|_| report.verdict != hostdiag_model::diff::Verdict::Same)
 }
-
-#[cfg(test)]
-#[path = "compare/tests.rs"]
-mod tests;

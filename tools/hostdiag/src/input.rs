@@ -5,10 +5,10 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hostdiag_model::Recording;
 use hostdiag_model::diff::{Source, What};
 use hostdiag_model::recording::ReadError;
 use hostdiag_model::redact::Redactor;
-use hostdiag_model::{Capture, Recording};
 use hostdiag_report::page::harmless;
 
 use crate::fail::{Code, Failure, did_you_mean};
@@ -51,20 +51,6 @@ pub fn open(path: &Path) -> Result<Source<'static>> {
         return Err(bad(&name, "it is empty").into());
     }
     Ok(Source { name, what: What::Stacks(input) })
-}
-
-/// Reads recordings that stand one after another in a file (`-`: stdin).
-///
-/// # Errors
-/// `bad-input` and `unknown-schema` for what is none, or not of this version.
-pub fn capture(path: &Path) -> Result<Capture> {
-    let stdin = path == Path::new("-");
-    let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
-    let mut input: Box<dyn BufRead> = match stdin {
-        true => Box::new(BufReader::new(io::stdin())),
-        false => Box::new(BufReader::with_capacity(1 << 16, file(path)?)),
-    };
-    Capture::read(&mut input).map_err(|error| unreadable(&name, error))
 }
 
 /// Opens a file to be read.

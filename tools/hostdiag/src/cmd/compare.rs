@@ -1,26 +1,30 @@
 //! `hostdiag compare`: two hosts side by side, the cause on top.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use hostdiag_model::compare::{self, Group, Member, Report};
-use hostdiag_model::recording::Side;
+use hostdiag_model::compare::{self, Group, Report};
 use hostdiag_model::{Capture, Recording};
 use hostdiag_report::compare as report;
 
 use super::diff;
+use super::record::{RemoteArgs, percent};
+use super::trace::positive;
 use crate::fail::{Code, Failure, Status};
-use crate::input;
 use crate::output::{self, Look};
+use crate::record::{Plan, Tools};
+
+mod sides;
 
 /// Compare two hosts: what changed, and which difference between them causes it.
 ///
-/// A is what is compared with, B what is compared: the good host first. Both are files of
-/// `hostdiag record`, or several recordings one after another in a file. Settings that
-/// differ are joined with what they are known to cause and what is in the recordings;
-/// what explains most of the change in busy cores comes first.
+/// A is what is compared with, B what is compared: the good host first. Each is a host,
+/// which is recorded now, all of them at the same time, or a file of `hostdiag record`.
+/// Settings that differ are joined with what they are known to cause and what is in the
+/// recordings; what explains most of the change in busy cores comes first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  hostdiag compare before.hd after.hd\n  \
     hostdiag compare --group good=a.hd,b.hd,c.hd --group bad=d.hd,e.hd\n  \
@@ -29,13 +33,32 @@ use crate::output::{self, Look};
     1 a regression, or a setting that somebody set or that causes something differs; \
     2 they cannot be compared.")]
 pub struct Args {
-    /// A and B; or one file that a comparison was kept in.
+    /// A and B: [user@]host[:port] by ssh, local, or a file; or one file that a comparison
+    /// was kept in.
     #[arg(value_name = "TARGET", num_args = 1..=2, required_unless_present = "groups", conflicts_with = "groups")]
     pub targets: Vec<String>,
     /// A group of hosts, given twice: A first. What all of one and none of the other have
     /// is what differs.
     #[arg(long = "group", value_name = "NAME=TARGET,...", value_parser = group)]
     pub groups: Vec<(String, Vec<String>)>,
+    /// How long each step of the recording of hosts lasts.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
+    pub duration: Duration,
+    /// Record hosts so many times: three a side tell a change from chance.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub repeat: u32,
+    /// What is recorded of hosts: default, quick, offload, or tools with commas between them.
+    #[arg(long, value_name = "PLAN", default_value = "default", value_parser = Plan::tools)]
+    pub plan: Tools,
+    /// Functions of the kernel that are timed [default: those that stand out on any host].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub functions: Vec<String>,
+    /// A tool ends when its programs take more of all CPUs than this, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = percent)]
+    pub max_overhead: u32,
+    /// How hosts are reached.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// Work done in a second on A and on B, such as requests, where the network does not
     /// tell: rates are divided by it.
     #[arg(long, value_name = "A,B", value_parser = diff::work)]
@@ -63,24 +86,6 @@ pub enum Format {
     Json,
 }
 
-/// What is compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
-    /// A file of recordings.
-    File(PathBuf),
-    /// A host, as the user named it.
-    Host(String),
-}
-
-impl Target {
-    /// A file where there is one, or where it looks like one.
-    fn of(text: &str) -> Self {
-        let path = Path::new(text);
-        let file = path.exists() || text.contains('/') || path.extension().is_some_and(|end| end == "hd");
-        if file { Self::File(path.to_owned()) } else { Self::Host(text.to_owned()) }
-    }
-}
-
 /// `good=a.hd,b.hd`.
 fn group(text: &str) -> Result<(String, Vec<String>), String> {
     let (name, targets) = text.split_once('=').ok_or("NAME=TARGET,TARGET,...")?;
@@ -93,26 +98,34 @@ fn group(text: &str) -> Result<(String, Vec<String>), String> {
 
 /// Runs it.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
-    let groups = groups(args)?;
+    let (groups, failed) = groups(args)?;
     if let Some(path) = &args.output {
-        let kept = kept(&groups);
+        let kept = sides::joined(&groups);
         output::save(path, |out| kept.write(out))?;
     }
     let report = of(groups, args.work)?;
     show(&report, args.format, report::Options { all: args.all, style: look.style() })?;
-    Ok(diff::status(report.verdict, args.strict))
-}
-
-/// Shows a comparison that was kept in a file; `None` where it is none.
-pub(super) fn of_kept(capture: Capture) -> Option<Result<Report>> {
-    split(capture).map(|groups| of(groups, None))
+    Ok(if failed { Status::Remote } else { diff::status(report.verdict, args.strict) })
 }
 
 fn of(groups: [Group; 2], work: Option<[f64; 2]>) -> Result<Report> {
     Ok(compare::compare(groups, work).map_err(diff::refused)?)
 }
 
-pub(super) fn show(report: &Report, format: Format, options: report::Options) -> Result<()> {
+/// Whether recordings are those of a comparison.
+pub(super) fn is_kept(recordings: &[Recording]) -> bool {
+    let groups: BTreeSet<Option<&str>> =
+        recordings.iter().map(|one| one.side.as_ref().map(|side| side.group.as_str())).collect();
+    groups.len() == 2 && !groups.contains(&None)
+}
+
+/// Shows them again, as they were compared then.
+pub(super) fn again(recordings: Vec<Recording>, options: report::Options) -> Result<()> {
+    let groups = sides::split(Capture { recordings });
+    show(&of(groups, None)?, Format::Text, options)
+}
+
+fn show(report: &Report, format: Format, options: report::Options) -> Result<()> {
     let text = match format {
         Format::Text => report::text(report, options),
         Format::Json => serde_json::to_string_pretty(report)? + "\n",
@@ -124,91 +137,32 @@ pub(super) fn show(report: &Report, format: Format, options: report::Options) ->
     Ok(())
 }
 
-/// Both sides with what was recorded of them.
-fn groups(args: &Args) -> Result<[Group; 2]> {
+/// Both sides with what was recorded of them, and whether a host failed.
+fn groups(args: &Args) -> Result<([Group; 2], bool)> {
     let named = |name: &str, target: &String| (name.to_owned(), vec![target.clone()]);
-    let sides = match (args.targets.as_slice(), args.groups.as_slice()) {
+    let named = match (args.targets.as_slice(), args.groups.as_slice()) {
         ([a, b], _) => [named("A", a), named("B", b)],
-        ([one], _) => return both(one),
-        (_, [a, b]) => [a.clone(), b.clone()],
+        ([one], _) => return Ok((sides::both(one)?, false)),
+        (_, [a, b]) if a.0 != b.0 => [a.clone(), b.clone()],
         (_, groups) => {
-            let problem = format!("two groups are compared, here are {}", groups.len());
+            let problem =
+                format!("two groups with names of their own are compared, here are {}", groups.len());
             let hint = "hostdiag compare --group good=a.hd,b.hd --group bad=c.hd,d.hd";
             return Err(Failure::new(Code::Incompatible, problem).hint(hint).into());
         }
     };
-    let [a, b] = sides.map(|(name, targets)| {
-        let members = targets.iter().map(|target| member(target)).collect::<Result<Vec<_>>>();
-        members.map(|members| Group { name, members })
-    });
-    Ok([a?, b?])
+    sides::of(args, named)
 }
 
-/// A file that has both sides.
-fn both(text: &str) -> Result<[Group; 2]> {
-    let Target::File(path) = Target::of(text) else {
-        let problem = format!("{text} alone: a comparison needs two of them");
-        return Err(Failure::new(Code::Incompatible, problem).hint("hostdiag compare A B").into());
-    };
-    split(input::capture(&path)?).ok_or_else(|| {
-        let problem = format!("{text} has recordings of one side alone");
-        Failure::new(Code::Incompatible, problem).hint("hostdiag compare A B").into()
-    })
-}
-
-fn member(text: &str) -> Result<Member> {
-    match Target::of(text) {
-        Target::File(path) => {
-            Ok(Member { target: text.to_owned(), remote: None, capture: input::capture(&path)? })
-        }
-        Target::Host(name) => {
-            let problem = format!("there is no file {name:?}, and hosts are not reached yet");
-            let hint = "record on each host, and compare the files: hostdiag compare A.hd B.hd";
-            Err(Failure::new(Code::Incompatible, problem).hint(hint).into())
+impl Args {
+    fn plan(&self) -> Plan {
+        Plan {
+            tools: self.plan.0.clone(),
+            duration: self.duration,
+            max_overhead: self.max_overhead,
+            functions: self.functions.clone(),
         }
     }
-}
-
-/// The recordings of both sides, each with the side that it is of.
-fn kept(groups: &[Group; 2]) -> Capture {
-    let mut all = Vec::new();
-    for group in groups {
-        for member in &group.members {
-            all.extend(member.capture.recordings.iter().map(|one| Recording {
-                side: Some(Side {
-                    group: group.name.clone(),
-                    target: member.target.clone(),
-                    clock_offset_us: one.side.as_ref().and_then(|side| side.clock_offset_us),
-                }),
-                ..one.clone()
-            }));
-        }
-    }
-    Capture { recordings: all }
-}
-
-/// Recordings by the side and host they are of, where those are two sides; the side
-/// that comes first is A.
-fn split(capture: Capture) -> Option<[Group; 2]> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut places: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
-    for recording in capture.recordings {
-        let side = recording.side.clone()?;
-        let (at, member) = *places.entry((side.group.clone(), side.target.clone())).or_insert_with(|| {
-            let at = groups.iter().position(|group| group.name == side.group).unwrap_or(groups.len());
-            if at == groups.len() {
-                groups.push(Group { name: side.group.clone(), members: Vec::new() });
-            }
-            let remote = match Target::of(&side.target) {
-                Target::Host(name) if name != "local" => Some(name),
-                _ => None,
-            };
-            groups[at].members.push(Member { target: side.target, remote, capture: Capture::default() });
-            (at, groups[at].members.len() - 1)
-        });
-        groups[at].members[member].capture.recordings.push(recording);
-    }
-    groups.try_into().ok()
 }
 
 #[cfg(test)]
@@ -216,10 +170,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_a_file_or_a_host() {
-        assert_eq!(Target::of("./web17"), Target::File("./web17".into()));
-        assert_eq!(Target::of("missing.hd"), Target::File("missing.hd".into()));
-        assert_eq!(Target::of("root@web17:2222"), Target::Host("root@web17:2222".into()));
+    fn the_page_tells_every_rule() {
+        let page = include_str!("../../pages/compare.md");
+        for rule in compare::rules::RULES {
+            assert!(page.contains(&format!("- {}: {}", rule.id, rule.what)), "{}", rule.id);
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl RemoteArgs {
 }
 
 /// `2` or `2%`.
-fn percent(text: &str) -> Result<u32, String> {
+pub(super) fn percent(text: &str) -> Result<u32, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse();
     number.map_err(|_| "a whole number of percent, as 2 or 2%".into())
 }

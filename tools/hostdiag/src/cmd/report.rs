@@ -64,7 +64,13 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         Format::Json => {
             output::write(|out| recordings.iter().try_for_each(|recording| recording.write(out)))?;
         }
-        Format::Text => show(args, look, &recordings)?,
+        Format::Text => {
+            let options = hostdiag_report::compare::Options { all: args.all, style: look.style() };
+            match super::compare::is_kept(&recordings) {
+                true => super::compare::again(recordings, options)?,
+                false => show(args, look, &recordings)?,
+            }
+        }
         Format::Folded => {
             let recording = with_stacks(&mut recordings)?;
             fold(&mut recording.data)?;

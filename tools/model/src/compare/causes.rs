@@ -169,7 +169,7 @@ fn ranked(mut causes: Vec<Cause>, total: f64) -> Vec<Cause> {
 fn cause(rule: &'static Rule, rows: &[Difference], symptoms: &[Symptom]) -> Option<Cause> {
     let known = |row: &&Difference| row.class != Class::Volatile && rule.of(row).is_some();
     let mut settings: Vec<Difference> = rows.iter().filter(known).cloned().collect();
-    settings.sort_by_key(|row| row.class);
+    settings.sort_by_key(|row| (row.class, row.places.is_empty()));
     if settings.is_empty() && !rule.alone {
         return None;
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::gather::Counted;
 use super::pairs::Part;
-use crate::diff::{self, Change};
+use crate::diff::{self, Change, Verdict};
 use crate::snapshot::{Area, Unit};
 
 /// Busy CPUs of a host, on average.
@@ -46,10 +46,15 @@ impl Cores {
 
 /// Of the profile, with its verdict.
 pub(super) fn of_profile(parts: &[Part], per_work: bool) -> Option<Cores> {
-    let stacks = parts.iter().find(|part| part.is_profile())?.stacks()?;
+    let part = parts.iter().find(|part| part.is_profile())?;
+    let stacks = part.stacks()?;
     let cores = stacks.unit == diff::stacks::Unit::BusyCores || per_work;
     let all = stacks.frames.iter().find(|row| row.name.is_empty()).filter(|_| cores)?;
-    Some(Cores { source: Source::Profile, a: all.total.a, b: all.total.b, change: all.change })
+    // Samples are lost whatever runs, so that shares stand; how much it was does not.
+    let lost = part.comparison.verdict == Verdict::Invalid;
+    let verdict = if lost { Verdict::Invalid } else { all.change.verdict };
+    let change = Change { verdict, ..all.change };
+    Some(Cores { source: Source::Profile, a: all.total.a, b: all.total.b, change })
 }
 
 /// Of the times that snapshots counted.

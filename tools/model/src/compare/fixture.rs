@@ -41,7 +41,10 @@ pub(super) fn service() -> Fixture {
     Fixture {
         kernel: "6.12.0",
         settings: Vec::new(),
-        rates: vec![(Area::Link, Some("eth2"), "tx_bytes", 512_000_000), (Area::Cpu, None, "ctxt", 9000)],
+        rates: vec![
+            (Area::Link, Some("eth2"), "tx_bytes", 512_000_000),
+            (Area::Cpu, None, "context switches", 9000),
+        ],
         profile: vec![
             ("main;process;parse", CORE),
             ("main;write;sys_sendfile64;do_sendfile;tcp_sendmsg;tcp_write_xmit;__dev_queue_xmit", CORE),
@@ -112,6 +115,7 @@ impl Fixture {
                 name: (*name).to_owned(),
                 value: Value::Value((*value).to_owned()),
                 origin: origin.map(str::to_owned),
+                asked: None,
             };
         let rate = |(area, of, name, count): &(_, Option<&str>, &str, u64)| Rate {
             area: *area,

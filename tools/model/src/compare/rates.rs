@@ -1,13 +1,13 @@
 //! Counters of the snapshots that grow faster or slower.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::gather::Counted;
 use crate::diff::Change;
 use crate::diff::counts::{self, Totals};
-use crate::snapshot::{Area, Unit};
+use crate::snapshot::{Area, Rate, Unit};
 
 /// A counter on both sides, all CPUs and devices together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,13 +32,13 @@ pub(super) fn changes(sides: [&[Counted]; 2], work: Option<[f64; 2]>) -> Vec<Rat
     let none = [0, 1].map(|side| sides[side].iter().map(|one| (0, one.seconds * work[side])).collect());
     let mut all: BTreeMap<(Area, &str, Unit), Totals> = BTreeMap::new();
     for (side, counted) in sides.iter().enumerate() {
-        for (at, rate) in
-            counted.iter().enumerate().flat_map(|(at, one)| one.rates.iter().map(move |rate| (at, rate)))
-        {
-            let key = (rate.area, rate.name.as_str(), rate.unit);
-            let totals = all.entry(key).or_insert_with(|| none.clone());
-            if let Some((sum, _)) = totals[side].get_mut(at) {
-                *sum = sum.saturating_add(rate.count);
+        for (at, one) in counted.iter().enumerate() {
+            for rate in counted_once(&one.rates) {
+                let key = (rate.area, rate.name.as_str(), rate.unit);
+                let totals = all.entry(key).or_insert_with(|| none.clone());
+                if let Some((sum, _)) = totals[side].get_mut(at) {
+                    *sum = sum.saturating_add(rate.count);
+                }
             }
         }
     }
@@ -54,6 +54,13 @@ pub(super) fn changes(sides: [&[Counted]; 2], work: Option<[f64; 2]>) -> Vec<Rat
     let size = |one: &RateChange| ((one.b + 1.0) / (one.a + 1.0)).ln().abs();
     found.sort_by(|one, other| size(other).total_cmp(&size(one)));
     found
+}
+
+/// What is counted for each CPU and for all of them is counted once.
+fn counted_once(rates: &[Rate]) -> impl Iterator<Item = &Rate> {
+    let whole: BTreeSet<(Area, &str)> =
+        rates.iter().filter(|rate| rate.of.is_none()).map(|rate| (rate.area, rate.name.as_str())).collect();
+    rates.iter().filter(move |rate| rate.of.is_none() || !whole.contains(&(rate.area, rate.name.as_str())))
 }
 
 /// Time is spent in pieces of a millisecond or so.

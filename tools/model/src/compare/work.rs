@@ -126,7 +126,7 @@ fn measured(side: &Gathered, kind: WorkKind) -> Option<f64> {
     sum.map(|sum: f64| sum / seconds)
 }
 
-/// The names of `/sys/class/net/*/statistics`, and of `/proc/stat`.
+/// As snapshots name the columns of `/proc/net/dev`, and `ctxt` of `/proc/stat`.
 fn is(area: Area, name: &str, kind: WorkKind) -> bool {
     let names: &[&str] = match kind {
         WorkKind::BytesSent => &["tx_bytes"],

@@ -12,6 +12,7 @@ fn snapshot(settings: &[(Area, Option<&str>, &str, &str)]) -> Snapshot {
         name: (*name).into(),
         value: Value::Value((*value).into()),
         origin: None,
+        asked: None,
     };
     Snapshot { settings: settings.iter().map(setting).collect(), ..Snapshot::default() }
 }
