@@ -9,6 +9,7 @@ declare -A what=(
     [build]="static release build, bootstrap"
     [unit]="format, lints, licences, unit and property tests"
     [goldens]="command line against stored input"
+    [browser]="reports in headless Chromium"
     [live]="this machine's kernel, as root"
     [remote]="other hosts by ssh, and broken ones"
     [fuzz]="every parser of foreign input"
@@ -124,6 +125,13 @@ pprof_reads() {
     printf '%s\n' "$read"
     # The stack as the text of this recording has it.
     [[ $read == *717*tcp_push_one*tcp_sendmsg_locked*do_sendfile*entry_SYSCALL_64_after_hwframe* ]]
+}
+
+# Which prints a line for each check.
+tier_browser() {
+    need_build
+    scripts/hostdiag --version || return 1
+    scripts/browser
 }
 
 tier_live() {

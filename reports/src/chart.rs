@@ -16,7 +16,7 @@ mod latency;
 mod rates;
 
 /// How charts look, in the light and in the dark.
-pub const STYLE: &str = include_str!("chart/style.css");
+const STYLE: &str = include_str!("chart/style.css");
 
 /// Pixels, as far as one may speak of them: it grows with the page.
 const WIDTH: u32 = 960;
@@ -56,7 +56,7 @@ pub fn svg(recording: &Recording, trace: &Trace) -> Option<String> {
     document(&title, &charts)
 }
 
-/// The same, each to stand in a page that has [`STYLE`].
+/// The same, each to stand in a page that has their style.
 pub fn figures(trace: &Trace) -> Vec<String> {
     charts(trace).unwrap_or_default().iter().filter_map(figure).collect()
 }

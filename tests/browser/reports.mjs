@@ -41,12 +41,19 @@ async function open(browser, name, { script, scheme, width = 1280 }) {
   return { page, problems };
 }
 
-// What cannot be seen, or not by everybody.
+// What cannot be seen.
 async function read({ page, problems }, lines) {
   const text = await page.evaluate(() => document.body.innerText);
   lines.filter((line) => !text.includes(line)).forEach((line) => problems.push(`not shown: ${line}`));
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   if (wide > 0) problems.push(`${wide} pixels wider than the window`);
+}
+
+// What cannot be seen by everybody.
+async function accessible({ page, problems }) {
+  // What is evaluated waits for promises, which do not come where scripts are off; that
+  // of the page has not run then, and does not any more.
+  await page.setJavaScriptEnabled(true);
   await page.evaluate(axe);
   const found = await page.evaluate(() => axe.run({ resultTypes: ["violations"] }));
   const serious = found.violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
@@ -142,12 +149,16 @@ async function report(browser, name) {
       await read(opened, lines);
       const how = `${scheme}-${script ? "script" : "plain"}`;
       await picture(opened, `${name}-${how}`);
+      // Plain in the light and with all in the dark: each colour and each element once.
+      if (script === (scheme === "dark")) await accessible(opened);
       if (script && scheme === "light") {
         await searched(opened, lines[lines.length - 1].toLowerCase());
         await sorted(opened);
         await zoomed(opened);
         await picture(opened, `${name}-used`);
         await opened.page.pdf({ path: join(pictures, `${name}.pdf`), format: "a4" });
+        await opened.page.emulateMediaType("print");
+        await picture(opened, `${name}-print`);
       }
       check(`${name} ${scheme}, ${script ? "script" : "no script"}`, opened.problems);
       await opened.page.close();

@@ -12,6 +12,8 @@ mod format_fix;
 #[cfg(test)]
 mod format_trace;
 #[cfg(test)]
+mod html;
+#[cfg(test)]
 mod offload;
 #[cfg(test)]
 mod redact;

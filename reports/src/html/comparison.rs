@@ -1,12 +1,13 @@
 //! Two sides on one page: the verdict, what differs, the largest first, and all that it
 //! rests on.
 
-use hostdiag_model::diff::{Changes, Comparison};
+use hostdiag_model::diff::{Changes, Comparison, Verdict};
 use maud::{Markup, html};
 
 use super::cell::{Cell, chip};
 use super::{Page, Place, Section, environment, method};
 use crate::diff::{because, doubt_words};
+use crate::markup::{LONGEST, bounded};
 use crate::offload::words::shell;
 
 mod counts;
@@ -21,11 +22,15 @@ const TOLD: usize = 10;
 pub fn page(comparison: &Comparison) -> String {
     let files = |files: &[String]| match files {
         [] => "nothing".to_owned(),
-        [one] => one.clone(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        [one] => file_name(one).to_owned(),
+        [first, rest @ ..] => format!("{} and {} more", file_name(first), rest.len()),
     };
-    let title = format!("{} against {}", files(&comparison.b.files), files(&comparison.a.files));
+    let title = format!("{} compared with {}", files(&comparison.b.files), files(&comparison.a.files));
     Page { title, sections: sections(comparison) }.document()
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Its sections.
@@ -53,11 +58,16 @@ fn verdict(comparison: &Comparison) -> Section {
     Section::new(Place::Verdict, "Result", body)
 }
 
+/// Whether something differs, as far as two recordings can tell.
+fn stands(verdict: Verdict) -> bool {
+    !matches!(verdict, Verdict::Same | Verdict::Inconclusive)
+}
+
 /// What differs, in sentences with their verdict.
 fn differs(told: impl IntoIterator<Item = (Cell, String)>) -> Option<Section> {
     let told: Vec<(Cell, String)> = told.into_iter().take(TOLD).collect();
     let body = html! {
-        ol.differs { @for (verdict, sentence) in &told { li { (verdict) " " (Cell::from(sentence.as_str())) } } }
+        ol.differs { @for (verdict, sentence) in &told { li { (verdict) " " (bounded(sentence, 4 * LONGEST)) } } }
     };
     (!told.is_empty()).then(|| Section::new(Place::Differs, "What differs", body))
 }
@@ -68,6 +78,17 @@ fn renamed(number: usize) -> Markup {
 }
 
 fn how(comparison: &Comparison) -> Section {
+    let explained = html! {
+        p { "Verdicts are explained by " code { "hostdiag explain " (comparison.verdict.as_str()) } "." }
+    };
+    if let Changes::Offload(_) = comparison.changes {
+        let body = html! {
+            p { "Each device is compared with the one that has its place on the other host, each feature by its \
+                 name. A feature that works on one side alone differs; one that a kernel does not know is not off." }
+            (explained)
+        };
+        return Section::new(Place::Method, "Method and trust", body);
+    }
     let several = comparison.a.files.len() > 1 && comparison.b.files.len() > 1;
     let body = html! {
         p {
@@ -81,7 +102,7 @@ fn how(comparison: &Comparison) -> Section {
         }
         p { "More than 5 % of the events of a side lost, and nothing follows. Here "
             (comparison.a.lost) " of A and " (comparison.b.lost) " of B were lost." }
-        p { "Verdicts are explained by " code { "hostdiag explain " (comparison.verdict.as_str()) } "." }
+        (explained)
     };
     Section::new(Place::Method, "Method and trust", body)
 }

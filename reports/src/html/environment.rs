@@ -10,8 +10,9 @@ use super::{Place, Section};
 
 /// The host of a recording, and when it was made.
 pub(super) fn of_one(recording: &Recording) -> Section {
-    let mut table = Table::new("Where and when it was recorded", &[("", Kind::Name), ("value", Kind::Text)]);
-    for (name, value) in facts(&recording.host) {
+    let mut table =
+        Table::new("Where and when it was recorded", &[("fact", Kind::Fact), ("value", Kind::Text)]);
+    for (name, value) in facts(&recording.host).into_iter().filter(|(_, value)| !value.is_empty()) {
         table.row([name.into(), value.into()]);
     }
     // A text has no time.
@@ -26,7 +27,7 @@ pub(super) fn of_one(recording: &Recording) -> Section {
 
 /// Both sides of a comparison.
 pub(super) fn of_both(comparison: &Comparison) -> Section {
-    let columns = [("", Kind::Name), ("A", Kind::Text), ("B", Kind::Text), ("same", Kind::Text)];
+    let columns = [("fact", Kind::Fact), ("A", Kind::Text), ("B", Kind::Text), ("same", Kind::Text)];
     let mut table = Table::new("Both sides", &columns);
     let [a, b] = [&comparison.a, &comparison.b].map(of_side);
     for ((name, a), (_, b)) in a.into_iter().zip(b) {

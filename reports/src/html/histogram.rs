@@ -35,7 +35,7 @@ impl Scale {
 
 /// A row for each.
 pub(super) fn percentiles(caption: &str, rows: &[Named], scale: &Scale) -> Table {
-    let mut table = Table::new(caption, &[("", Kind::Name), ("calls", Kind::Number)]);
+    let mut table = Table::new(caption, &[("of", Kind::Name), ("calls", Kind::Number)]);
     for title in ["p50", "p90", "p99", "p99.9", "max", "mean"] {
         table.column(title, Kind::Number);
     }

@@ -12,7 +12,8 @@ use crate::trace::{name, words};
 /// How a tool traced.
 pub(super) fn of_trace(recording: &Recording, trace: &Trace) -> Section {
     let head = &trace.head;
-    let notes = words::notes(trace);
+    // What was only listed counted nothing, and lost nothing.
+    let notes = if trace.windows.is_empty() { Vec::new() } else { words::notes(trace) };
     let filter = filter(&head.asked.filter);
     let body = html! {
         p { (bounded(&words::traced(head), LONGEST)) }
@@ -60,7 +61,7 @@ fn filter(filter: &Filter) -> Vec<String> {
 
 /// What has a number of its own; what a kernel does not count is absent.
 fn account(accounting: &Accounting) -> Markup {
-    let mut table = Table::new("Events", &[("what", Kind::Name), ("number", Kind::Number)]);
+    let mut table = Table::new("Events", &[("events", Kind::Fact), ("number", Kind::Number)]);
     let known = [
         ("counted when they began", accounting.entries),
         ("counted when they returned", accounting.returns),

@@ -4,12 +4,9 @@
 //! markup: [`cell::Cell`] and [`crate::markup`] bound it, and [`Page::document`] lets no
 //! character through that could be obeyed.
 
-use base64ct::{Base64, Encoding};
 use hostdiag_model::{Data, Recording};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
 
-use crate::chart;
 use crate::markup::{LONGEST, bounded};
 use crate::page::is_harmful;
 
@@ -28,7 +25,17 @@ mod timers;
 mod trace;
 mod values;
 
+/// build.rs puts it together.
+const STYLE: &str = include_str!(concat!(env!("OUT_DIR"), "/page.css"));
 const SCRIPT: &str = include_str!("page.js");
+/// What may stand in a page, and nothing is loaded from anywhere.
+const POLICY: &str = concat!(
+    "default-src 'none'; style-src '",
+    env!("STYLE_HASH"),
+    "'; script-src '",
+    env!("SCRIPT_HASH"),
+    "'; base-uri 'none'; form-action 'none'"
+);
 
 /// A page: any sections of any recordings, which it brings into its order.
 #[derive(Clone, Debug, Default)]
@@ -151,23 +158,17 @@ impl Page {
     pub fn document(mut self) -> String {
         self.sections.sort_by_key(|section| section.place);
         let anchors = anchors(&self.sections);
-        let style = [include_str!("page.css"), chart::STYLE, include_str!("flame.css")].concat();
-        let policy = format!(
-            "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
-            hash(&style),
-            hash(SCRIPT)
-        );
         let title = bounded(&self.title, LONGEST);
         let document = html! {
             (DOCTYPE)
             html lang="en" {
                 head {
                     meta charset="utf-8";
-                    meta http-equiv="Content-Security-Policy" content=(policy);
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     title { (title) " - hostdiag" }
-                    style { (PreEscaped(&style)) }
+                    style { (PreEscaped(STYLE)) }
                 }
                 body {
                     (header(&title, &self.sections, &anchors))
@@ -211,11 +212,6 @@ fn anchors(sections: &[Section]) -> Vec<String> {
         anchors.push(if again { format!("{anchor}-{number}") } else { anchor.to_owned() });
     }
     anchors
-}
-
-/// As a content security policy names what may stand in a page.
-fn hash(text: &str) -> String {
-    format!("sha256-{}", Base64::encode_string(&Sha256::digest(text.as_bytes())))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const PICTURES: usize = 40;
 pub(super) fn sections(recording: &Recording, data: &OffloadData, audit: &Audit) -> Vec<Section> {
     let mut sections = vec![verdict(recording, data, audit), features(data, audit)];
     if audit.findings().next().is_some() {
-        let body = html! { (entries("Findings", audit.findings())) };
+        let body = html! { (entries("What is lost, and where", audit.findings())) };
         sections.push(Section::new(Place::Differs, "Findings", body));
     }
     let problems = data.namespaces.iter().flat_map(|namespace| &namespace.problems);

@@ -30,7 +30,9 @@
     table.tBodies[0].append(...rows);
   }
 
-  all("table").filter((table) => table.tBodies[0].rows.length > 1).forEach((table) => {
+  const sortable = (table) => table.querySelector("thead .name") && table.tBodies[0].rows.length > 1;
+
+  all("table").filter(sortable).forEach((table) => {
     all("thead th", table).filter((heading) => heading.textContent).forEach((heading) => {
       const button = make("button", { type: "button", textContent: heading.textContent });
       button.addEventListener("click", () => sort(heading, table));

@@ -34,10 +34,10 @@ pub(super) fn fix(recording: &Recording, fix: &Fix) -> Vec<Section> {
     for one in fix.plan.changes() {
         let after = if one.certain { one.after.to_string() } else { format!("{}, or as before", one.after) };
         let physical = if one.physical { "physical" } else { "software" };
-        let cells = [&one.device, &one.feature.to_string(), &one.before.to_string(), &after, physical];
+        let cells = [&one.device, one.feature.as_ref(), &one.before.to_string(), &after, physical];
         table.row(cells.map(Into::into));
     }
-    let sentence = format!("{} of {}", count(changes, "change"), count(fix.plan.steps.len(), "step"));
+    let sentence = format!("{} in {}", count(changes, "change"), count(fix.plan.steps.len(), "step"));
     let body = html! {
         @if !table.is_empty() { (table) }
         (preformatted(&fix::text(recording, fix, WHOLE)))
@@ -70,7 +70,7 @@ pub(super) fn history(recording: &Recording, history: &History) -> Vec<Section> 
         let more = [entry.run.to_string(), entry.reason.clone().unwrap_or_default()];
         table.row(fix::history::cells(entry).into_iter().chain(more).map(Into::into));
     }
-    let sentence = count(history.entries.len(), "entry").replace("entrys", "entries");
+    let sentence = count(history.entries.len(), "change");
     let body = html! { @if table.is_empty() { p { "no changes so far" } } @else { (table) } };
     vec![
         result(recording, (Tone::Plain, "history"), &sentence),

@@ -15,6 +15,8 @@ use crate::page::{count, harmless};
 use crate::trace::profile::{self, percent};
 use crate::trace::stacks::{Form, Stacks, compact, function};
 
+/// As many functions are listed.
+const FUNCTIONS: usize = 100;
 /// As many stacks are told in words.
 const STACKS: u32 = 20;
 
@@ -136,11 +138,16 @@ fn functions(asked: Option<&Profile>, stacks: Stacks<'_>) -> Markup {
         ("with what it calls, %", Kind::Number),
         ("share", Kind::Text),
     ];
-    let mut table = Table::new("Functions", &columns);
+    let mut table = Table::new("Functions", &columns).at_most(FUNCTIONS);
+    // Times need a unit, samples do not.
+    let own = |number: u64| match asked {
+        Some(waits @ Profile::OffCpu { .. }) => profile::amount(waits, number),
+        _ => number.to_string(),
+    };
     for row in rows {
         table.row([
             row.name.into(),
-            amount(asked, row.own).into(),
+            own(row.own).into(),
             percent(row.own, all).into(),
             percent(row.total, all).into(),
             Cell::share(row.total, all),

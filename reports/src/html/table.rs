@@ -6,7 +6,7 @@ use super::cell::Cell;
 use crate::markup::{LONGEST, bounded};
 use crate::page::count;
 
-/// Rows of a table; what is beyond is counted.
+/// Rows of a table where nothing else is said; what is beyond is counted.
 const ROWS: usize = 400;
 
 /// How a column is set.
@@ -14,6 +14,8 @@ const ROWS: usize = 400;
 pub(super) enum Kind {
     /// What a row is about: its heading.
     Name,
+    /// The same of a table whose order tells something, and is not to be changed.
+    Fact,
     /// Numbers, to the right.
     Number,
     /// Anything else.
@@ -26,12 +28,13 @@ pub(super) struct Table {
     caption: String,
     columns: Vec<(String, Kind)>,
     rows: Vec<Vec<Cell>>,
+    most: usize,
 }
 
 impl Table {
     pub(super) fn new(caption: impl Into<String>, columns: &[(&str, Kind)]) -> Self {
         let columns = columns.iter().map(|(title, kind)| ((*title).to_owned(), *kind));
-        Self { caption: caption.into(), columns: columns.collect(), rows: Vec::new() }
+        Self { caption: caption.into(), columns: columns.collect(), rows: Vec::new(), most: ROWS }
     }
 
     pub(super) fn column(&mut self, title: impl Into<String>, kind: Kind) {
@@ -42,13 +45,18 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// With so many rows at most.
+    pub(super) fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Whether a column says anything.
     fn is_used(&self, column: usize) -> bool {
-        self.columns[column].1 == Kind::Name
+        matches!(self.columns[column].1, Kind::Name | Kind::Fact)
             || self.rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.is_empty()))
     }
 }
@@ -57,7 +65,7 @@ impl Render for Table {
     fn render(&self) -> Markup {
         let used: Vec<usize> = (0..self.columns.len()).filter(|column| self.is_used(*column)).collect();
         let columns = || used.iter().map(|at| (*at, &self.columns[*at]));
-        let more = self.rows.len().saturating_sub(ROWS);
+        let more = self.rows.len().saturating_sub(self.most);
         let caption = bounded(&self.caption, LONGEST);
         html! {
             div.scroll tabindex="0" role="group" aria-label=(caption) {
@@ -66,7 +74,7 @@ impl Render for Table {
                     thead { tr { @for (_, (title, kind)) in columns() {
                         th scope="col" class=[class(*kind)] { (bounded(title, LONGEST)) }
                     } } }
-                    tbody { @for row in self.rows.iter().take(ROWS) {
+                    tbody { @for row in self.rows.iter().take(self.most) {
                         tr { @for (at, (_, kind)) in columns() { (cell(row.get(at), *kind)) } }
                     } }
                 }
@@ -79,6 +87,7 @@ impl Render for Table {
 fn class(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Name => Some("name"),
+        Kind::Fact => Some("fact"),
         Kind::Number => Some("number"),
         Kind::Text => None,
     }
@@ -86,7 +95,9 @@ fn class(kind: Kind) -> Option<&'static str> {
 
 fn cell(cell: Option<&Cell>, kind: Kind) -> Markup {
     match kind {
-        Kind::Name => html! { th scope="row" class=[class(kind)] { @if let Some(cell) = cell { (cell) } } },
+        Kind::Name | Kind::Fact => {
+            html! { th scope="row" class=[class(kind)] { @if let Some(cell) = cell { (cell) } } }
+        }
         _ => html! { td class=[class(kind)] { @if let Some(cell) = cell { (cell) } } },
     }
 }

@@ -43,14 +43,24 @@ fn of_payload(trace: &Trace, window: &Window) -> Vec<Section> {
 fn verdict(recording: &Recording, trace: &Trace, all: Option<&Window>) -> Section {
     let lost = trace.accounting.as_ref().is_none_or(|accounting| accounting.losses().next().is_some());
     let doubt = lost || !recording.loss.is_empty() || recording.elapsed_ms.is_none();
-    let (tone, word) = if doubt { (Tone::Unsure, "incomplete") } else { (Tone::Good, "complete") };
-    let sentence = all.map_or("Nothing was traced.".into(), |window| sentence(trace, window));
-    let notes = if doubt { words::notes(trace) } else { Vec::new() };
+    let (tone, word) = match (all, doubt) {
+        (None, _) => (Tone::Plain, "a list"),
+        (_, true) => (Tone::Unsure, "incomplete"),
+        (_, false) => (Tone::Good, "complete"),
+    };
+    let sentence = all.map_or_else(|| listed(trace), |window| sentence(trace, window));
+    let notes = if doubt && all.is_some() { words::notes(trace) } else { Vec::new() };
     let body = html! {
         p.lead { (chip(tone, word)) " " (sentence) }
         (method::list(&notes))
     };
     Section::new(Place::Verdict, "Result", body)
+}
+
+/// What would be attached to, and what not.
+fn listed(trace: &Trace) -> String {
+    let (functions, left) = (trace.head.functions().count(), trace.head.skipped.len());
+    format!("{} would be traced, {left} would not", count(functions, "function"))
 }
 
 /// What was counted in all, in a sentence.

@@ -1,17 +1,16 @@
 //! Rates of functions on both sides.
 
-use hostdiag_model::diff::Verdict;
 use hostdiag_model::diff::counts::{Counts, Row};
 use maud::html;
 
 use super::super::cell::Cell;
 use super::super::table::{Kind, Table};
 use super::super::{Place, Section};
-use super::{differs, renamed};
+use super::{differs, renamed, stands};
 use crate::diff::counts::row;
 
 pub(super) fn sections(counts: &Counts) -> Vec<Section> {
-    let changed = counts.rows.iter().filter(|row| row.change.verdict != Verdict::Same);
+    let changed = counts.rows.iter().filter(|row| stands(row.change.verdict));
     let told = changed.map(|one| (Cell::verdict(one.change.verdict), sentence(one)));
     let mut table = Table::new(
         "Calls a second by function",

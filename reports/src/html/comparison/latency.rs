@@ -1,7 +1,6 @@
 //! How long calls took on both sides.
 
 use hostdiag_model::Histogram;
-use hostdiag_model::diff::Verdict;
 use hostdiag_model::diff::latency::{Latencies, Row};
 use hostdiag_model::histogram::Resolution;
 use maud::{Markup, html};
@@ -10,7 +9,7 @@ use super::super::cell::Cell;
 use super::super::histogram::bounds;
 use super::super::table::{Kind, Table};
 use super::super::{Place, Section};
-use super::{differs, renamed};
+use super::{differs, renamed, stands};
 use crate::diff::latency::{apart, mean, quantile, title};
 use crate::page::count;
 use crate::trace::latency::unit;
@@ -23,7 +22,7 @@ pub(super) fn sections(latencies: &Latencies) -> Vec<Section> {
     let told = latencies.rows.iter().flat_map(told);
     let left = latencies.rows.len().saturating_sub(SHOWN);
     let body = html! {
-        @for row in latencies.rows.iter().take(SHOWN) { (of(row)) }
+        @for (at, row) in latencies.rows.iter().take(SHOWN).enumerate() { (of(row, at == 0)) }
         @if left > 0 { p.more { (count(left, "more function")) " took less time" } }
         (renamed(latencies.renamed))
     };
@@ -38,17 +37,17 @@ fn name(row: &Row) -> String {
 
 fn told(row: &Row) -> impl Iterator<Item = (Cell, String)> {
     let changes = row.quantiles.iter().filter_map(|one| Some((one, one.change?.verdict)));
-    changes.filter(|(_, verdict)| *verdict != Verdict::Same).map(|(one, verdict)| {
+    changes.filter(|(_, verdict)| stands(*verdict)).map(|(one, verdict)| {
         let [quantile, a, b, change, ..] = quantile(one);
         (Cell::verdict(verdict), format!("{} {quantile}: {a} -> {b} ({change})", name(row)))
     })
 }
 
-fn of(row: &Row) -> Markup {
+fn of(row: &Row, first: bool) -> Markup {
     let mut table = Table::new(
         format!("{}: durations", name(row)),
         &[
-            ("", Kind::Name),
+            ("quantile", Kind::Fact),
             ("A", Kind::Number),
             ("B", Kind::Number),
             ("change", Kind::Number),
@@ -67,7 +66,7 @@ fn of(row: &Row) -> Markup {
         h3 { (Cell::from(name(row))) " " (Cell::verdict(row.verdict)) }
         (table)
         @if let Some(distance) = &row.distance { p { (apart(distance)) } }
-        details { summary { "Both histograms, in the same rows" } (histograms(row)) }
+        details open[first] { summary { "Both histograms, in the same rows" } (histograms(row)) }
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn sections(features: &Features) -> Vec<Section> {
     let told = active.map(|(pair, one)| {
         (
             Cell::verdict(Verdict::Differs),
-            format!("{}: {} is {} on A, {} on B", name(pair), one.feature, one.a, one.b),
+            format!("{}: {}   A {}, B {}", name(pair), one.feature, one.a, one.b),
         )
     });
     let mut table = Table::new(

@@ -1,14 +1,14 @@
 //! Stacks of both sides: two flame graphs in one scale, paths of one side alone, frames.
 
 use hostdiag_model::diff::stacks::{Amount, Paths, Stacks};
-use hostdiag_model::diff::{Comparison, Side, Verdict, Which};
+use hostdiag_model::diff::{Comparison, Side, Which};
 use maud::{Markup, html};
 
-use super::super::cell::Cell;
+use super::super::cell::{Cell, Tone};
 use super::super::flame::{self, Frame};
 use super::super::table::{Kind, Table};
 use super::super::{Place, Section};
-use super::{differs, renamed};
+use super::{differs, renamed, stands};
 use crate::diff::Options;
 use crate::diff::number::{of_unit, short, step};
 use crate::diff::stacks::{explains, row, shown};
@@ -18,9 +18,13 @@ use crate::page::count;
 const WHOLE: Options = Options { all: true, style: crate::Style { color: false, unicode: false } };
 
 pub(super) fn sections(comparison: &Comparison, stacks: &Stacks) -> Vec<Section> {
-    let path = stacks.most.iter().map(|path| (Cell::from(""), explains(stacks, path, WHOLE)));
+    let path = stacks.most.iter().map(|path| {
+        // A sentence that somebody reads to its end.
+        let options = Options { all: path.frames.len() <= 20, ..Options::default() };
+        (Cell::Chip(Tone::Plain, "most of it".into()), explains(stacks, path, options))
+    });
     let frames = stacks.frames.iter().filter(|row| !row.name.is_empty());
-    let changed = frames.filter(|row| !matches!(row.change.verdict, Verdict::Same | Verdict::Inconclusive));
+    let changed = frames.filter(|row| stands(row.change.verdict));
     let told = changed.map(|row| {
         (Cell::verdict(row.change.verdict), format!("{}: {}", row.name, step(row.total, stacks.unit)))
     });
@@ -28,7 +32,7 @@ pub(super) fn sections(comparison: &Comparison, stacks: &Stacks) -> Vec<Section>
         p.lead { "All: " (step(stacks.total, stacks.unit)) }
         (panel(Which::A, &comparison.a, stacks))
         (panel(Which::B, &comparison.b, stacks))
-        p.legend { @for (class, words) in LEGEND { span class={ "swatch " (class) } {} " " (words) " " } }
+        p.legend { "Both in one scale; colour: change of a frame with what it calls." @for (class, words) in LEGEND { span class={ "swatch " (class) } {} " " (words) " " } }
         (alone(Which::B, &stacks.new, stacks))
         (alone(Which::A, &stacks.gone, stacks))
         (by_change(stacks))
