@@ -17,7 +17,7 @@ pub mod words;
 
 mod counts;
 mod timers;
-mod values;
+pub(crate) mod values;
 
 /// Whose layout it is to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
