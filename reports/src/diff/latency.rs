@@ -15,14 +15,33 @@ use crate::trace::log2::{bar, label};
 /// Width of the bars of each side.
 const BARS: usize = 20;
 
-pub(super) fn text(page: &mut Page, latencies: &Latencies, options: Options) {
+/// What histograms are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Nanoseconds.
+    Durations,
+    /// Numbers without a unit.
+    Values,
+}
+
+impl Of {
+    fn shown(self, value: Option<u64>) -> String {
+        match (value, self) {
+            (None, _) => "-".into(),
+            (Some(value), Self::Durations) => duration(value),
+            (Some(value), Self::Values) => value.to_string(),
+        }
+    }
+}
+
+pub(super) fn text(page: &mut Page, latencies: &Latencies, options: Options, what: Of) {
     // A histogram takes half a screen.
     let most = if options.all { usize::MAX } else { 3 };
     for (index, row) in latencies.rows.iter().take(most).enumerate() {
         if index > 0 {
             page.put("\n");
         }
-        of(page, row);
+        of(page, row, what);
     }
     left_out(page, latencies.rows.len(), most, "function");
     renamed(page, latencies.renamed);
@@ -41,10 +60,10 @@ pub(crate) fn title(row: &Row) -> String {
     title.join(" ")
 }
 
-fn of(page: &mut Page, row: &Row) {
+fn of(page: &mut Page, row: &Row, what: Of) {
     page.ink(Ink::Bold, &title(row)).put("  ").line(row.verdict.as_str());
-    let mut rows: Vec<Vec<String>> = row.quantiles.iter().map(|one| quantile(one).to_vec()).collect();
-    rows.push(mean(row).to_vec());
+    let mut rows: Vec<Vec<String>> = row.quantiles.iter().map(|one| quantile(one, what).to_vec()).collect();
+    rows.push(mean(row, what).to_vec());
     let counts = [row.a.count(), row.b.count()];
     rows.push(vec![
         "n".into(),
@@ -56,25 +75,24 @@ fn of(page: &mut Page, row: &Row) {
     ]);
     table(page, &["", "A", "B", "CHANGE", "95 %", ""], &rows);
     if let Some(distance) = &row.distance {
-        page.line(&apart(distance));
+        page.line(&apart(distance, what));
     }
-    histograms(page, [&row.a, &row.b]);
+    histograms(page, [&row.a, &row.b], what);
 }
 
 /// Name, A, B, ratio, interval, verdict.
-pub(crate) fn quantile(quantile: &Quantile) -> [String; 6] {
+pub(crate) fn quantile(quantile: &Quantile, what: Of) -> [String; 6] {
     let name = match quantile.hundredths {
         whole if whole % 100 == 0 => format!("p{}", whole / 100),
         tenths => format!("p{}.{}", tenths / 100, tenths / 10 % 10),
     };
-    let time = |value: Option<u64>| value.map_or("-".into(), duration);
     let change = quantile.change.as_ref();
     let both = quantile.a.zip(quantile.b);
     let few = if both.is_some() { "too few calls beyond it" } else { "" };
     [
         name,
-        time(quantile.a),
-        time(quantile.b),
+        what.shown(quantile.a),
+        what.shown(quantile.b),
         change.map_or(String::new(), |change| ratio(change.ratio, 0.0, 0.0)),
         change.map_or(String::new(), interval),
         change.map_or(few, |change| change.verdict.as_str()).into(),
@@ -82,34 +100,38 @@ pub(crate) fn quantile(quantile: &Quantile) -> [String; 6] {
 }
 
 /// The same of the mean, of which nothing follows.
-pub(crate) fn mean(row: &Row) -> [String; 6] {
+pub(crate) fn mean(row: &Row, what: Of) -> [String; 6] {
     let [a, b] = [row.a.mean(), row.b.mean()];
-    let time = |value: Option<u64>| value.map_or("-".into(), duration);
     let change = a.zip(b).filter(|(a, _)| *a > 0).map(|(a, b)| format!("x{}", short(b as f64 / a as f64)));
-    ["mean".into(), time(a), time(b), change.unwrap_or_default(), String::new(), String::new()]
+    let change = change.unwrap_or_default();
+    ["mean".into(), what.shown(a), what.shown(b), change, String::new(), String::new()]
 }
 
 /// What the distributions say beside their quantiles.
-pub(crate) fn apart(distance: &Distance) -> String {
+pub(crate) fn apart(distance: &Distance, what: Of) -> String {
     let longer = distance.longer * 100.0;
     let more = if longer < 0.0 { "less" } else { "more" };
     format!(
-        "calls moved by {} doublings on the mean; of a call of each, B's is the longer {:.0} % {more} often",
+        "calls moved by {} doublings on the mean; of a call of each, B's is the {} {:.0} % {more} often",
         short(distance.doublings),
+        if what == Of::Durations { "longer" } else { "larger" },
         longer.abs()
     )
 }
 
 /// Both in one unit and the same rows; bars are shares of the largest row of their
 /// own side, so that shapes can be compared whatever was called more often.
-fn histograms(page: &mut Page, sides: [&Histogram; 2]) {
+fn histograms(page: &mut Page, sides: [&Histogram; 2], what: Of) {
     let mut both = Histogram::new(Resolution::FINEST);
     sides.iter().for_each(|side| both.merge(side));
-    let unit: Unit = unit(&both);
+    let (unit, label) = match what {
+        Of::Durations => (unit(&both), label(unit(&both))),
+        Of::Values => (Unit::Ns, "value"),
+    };
     let rows = sides.map(|side| side.log2(unit));
     let most = rows.each_ref().map(|rows| rows.iter().copied().max().unwrap_or(0));
     let first = both.log2(unit).iter().take_while(|count| **count == 0).count();
-    page.line(&format!("{:>10} {:14} {:>10} {:>10}   {:BARS$}   B", label(unit), "", "A", "B", "A"));
+    page.line(&format!("{label:>10} {:14} {:>10} {:>10}   {:BARS$}   B", "", "A", "B", "A"));
     for row in first..rows[0].len().max(rows[1].len()) {
         let (low, high) = (if row == 0 { 0 } else { 1u64 << row }, u64::MAX >> (63 - row));
         let counts = rows.each_ref().map(|rows| rows.get(row).copied().unwrap_or(0));

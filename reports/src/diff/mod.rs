@@ -10,6 +10,7 @@ pub(crate) mod number;
 mod offload;
 pub(crate) mod stacks;
 pub mod svg;
+pub(crate) mod values;
 
 /// How a comparison is to be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,9 @@ pub fn text(comparison: &Comparison, options: Options) -> String {
     page.put("\n");
     match &comparison.changes {
         Changes::Counts(counts) => counts::text(&mut page, counts, options),
-        Changes::Latency(latency) => latency::text(&mut page, latency, options),
+        Changes::Latency(latency) => latency::text(&mut page, latency, options, latency::Of::Durations),
+        Changes::Distribution(latency) => latency::text(&mut page, latency, options, latency::Of::Values),
+        Changes::Values(values) => values::text(&mut page, values, options),
         Changes::Stacks(stacks) => stacks::text(&mut page, stacks, options),
         Changes::Offload(offload) => offload::text(&mut page, offload, options),
     }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::cell::{Cell, chip};
 use super::{Page, Place, Section, environment, method};
+use crate::diff::latency::Of;
 use crate::diff::{because, doubt_words};
 use crate::markup::{LONGEST, bounded};
 use crate::offload::words::shell;
@@ -14,6 +15,7 @@ mod counts;
 mod latency;
 mod offload;
 mod stacks;
+mod values;
 
 /// As many differences are told in words.
 const TOLD: usize = 10;
@@ -40,7 +42,9 @@ pub fn sections(comparison: &Comparison) -> Vec<Section> {
     if !comparison.changes.is_empty() {
         sections.extend(match &comparison.changes {
             Changes::Counts(counts) => counts::sections(counts),
-            Changes::Latency(latency) => latency::sections(latency),
+            Changes::Latency(latency) => latency::sections(latency, Of::Durations),
+            Changes::Distribution(latency) => latency::sections(latency, Of::Values),
+            Changes::Values(all) => values::sections(all),
             Changes::Stacks(all) => stacks::sections(comparison, all),
             Changes::Offload(features) => offload::sections(features),
         });

@@ -18,7 +18,7 @@ pub(super) fn table(trace: &Trace, counts: &[ValueCount]) -> Section {
     let mut sorted: Vec<&ValueCount> = counts.iter().collect();
     sorted.sort_by(|a, b| (b.count, &a.key).cmp(&(a.count, &b.key)));
     let mut table = Table::new("Calls by value", &[]);
-    for (at, title) in titles(&arguments).into_iter().enumerate() {
+    for (at, title) in titles(arguments.by, &arguments.columns).into_iter().enumerate() {
         table.column(title, if at == 0 { Kind::Name } else { Kind::Text });
     }
     [("calls", Kind::Number), ("of all", Kind::Number), ("share", Kind::Text)]

@@ -2,7 +2,9 @@
 //! `sort | uniq -c | sort -n | tail` shows them, or a histogram of one value.
 
 use hostdiag_model::time::TimeOfDay;
-use hostdiag_model::trace::{Apart, Arguments, Form, Group, Head, Latency, Value, ValueCount, ValueKey};
+use hostdiag_model::trace::{
+    Apart, Arguments, Column, Form, Group, Head, Latency, Value, ValueCount, ValueKey,
+};
 
 use super::latency::summary;
 use super::{Layout, head as time_of, log2::log2, name};
@@ -33,7 +35,7 @@ pub(super) fn table(head: &Head, counts: &[ValueCount], time: Option<TimeOfDay>)
     let top = head.asked.top.map_or(TOP, |top| top as usize);
     let shown = sorted.split_off(sorted.len().saturating_sub(top));
     let rows: Vec<Vec<String>> = shown.iter().map(|one| cells(&one.key, &arguments, &functions)).collect();
-    let titles = titles(&arguments);
+    let titles = titles(arguments.by, &arguments.columns);
     let widths: Vec<usize> = titles
         .iter()
         .enumerate()
@@ -69,13 +71,13 @@ pub(crate) fn share(part: u64, of: u64) -> String {
     format!("{:.1} %", part as f64 * 100.0 / of.max(1) as f64)
 }
 
-/// What the columns are of.
-pub(crate) fn titles(arguments: &Arguments) -> Vec<String> {
-    let apart = arguments.by.map(|by| match by {
+/// What stands above what rows are apart by, and above values.
+pub(crate) fn titles(by: Option<Apart>, columns: &[Column]) -> Vec<String> {
+    let apart = by.map(|by| match by {
         Apart::Func => "FUNC".to_owned(),
         Apart::Comm => "COMM".to_owned(),
     });
-    apart.into_iter().chain(arguments.columns.iter().map(|column| column.expression.clone())).collect()
+    apart.into_iter().chain(columns.iter().map(|column| column.expression.clone())).collect()
 }
 
 /// As many as there are titles, whatever a recording has.
@@ -95,9 +97,10 @@ fn of_function(index: Option<u32>, functions: &[String]) -> String {
 }
 
 /// A value as its type has it.
-fn shown(value: &Value, form: &Form) -> String {
+pub(crate) fn shown(value: &Value, form: &Form) -> String {
     let (number, text) = match value {
         Value::Unreadable => return "unreadable".into(),
+        Value::Text(name) if matches!(form, Form::Enum(_)) => return name.clone(),
         Value::Text(text) => return format!("{text:?}"),
         Value::Cut { cut } => return format!("{cut:?}..."),
         Value::Unsigned(number) => (*number, number.to_string()),

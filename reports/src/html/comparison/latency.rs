@@ -2,7 +2,7 @@
 
 use hostdiag_model::Histogram;
 use hostdiag_model::diff::latency::{Latencies, Row};
-use hostdiag_model::histogram::Resolution;
+use hostdiag_model::histogram::{Resolution, Unit};
 use maud::{Markup, html};
 
 use super::super::cell::Cell;
@@ -10,7 +10,7 @@ use super::super::histogram::bounds;
 use super::super::table::{Kind, Table};
 use super::super::{Place, Section};
 use super::{differs, renamed, stands};
-use crate::diff::latency::{apart, mean, quantile, title};
+use crate::diff::latency::{Of, apart, mean, quantile, title};
 use crate::page::count;
 use crate::trace::latency::unit;
 use crate::trace::log2::label;
@@ -18,15 +18,18 @@ use crate::trace::log2::label;
 /// As many functions are shown with their histograms.
 const SHOWN: usize = 20;
 
-pub(super) fn sections(latencies: &Latencies) -> Vec<Section> {
-    let told = latencies.rows.iter().flat_map(told);
+pub(super) fn sections(latencies: &Latencies, what: Of) -> Vec<Section> {
+    let told = latencies.rows.iter().flat_map(|row| told(row, what));
     let left = latencies.rows.len().saturating_sub(SHOWN);
     let body = html! {
-        @for (at, row) in latencies.rows.iter().take(SHOWN).enumerate() { (of(row, at == 0)) }
+        @for (at, row) in latencies.rows.iter().take(SHOWN).enumerate() { (of(row, what, at == 0)) }
         @if left > 0 { p.more { (count(left, "more function")) " took less time" } }
         (renamed(latencies.renamed))
     };
-    let latency = Section::new(Place::Latency, "Latency", body);
+    let latency = match what {
+        Of::Durations => Section::new(Place::Latency, "Latency", body),
+        Of::Values => Section::new(Place::Values, "Values of calls", body),
+    };
     differs(told).into_iter().chain([latency]).collect()
 }
 
@@ -35,17 +38,18 @@ fn name(row: &Row) -> String {
     if title.is_empty() { "all calls".into() } else { title }
 }
 
-fn told(row: &Row) -> impl Iterator<Item = (Cell, String)> {
+fn told(row: &Row, what: Of) -> impl Iterator<Item = (Cell, String)> {
     let changes = row.quantiles.iter().filter_map(|one| Some((one, one.change?.verdict)));
-    changes.filter(|(_, verdict)| stands(*verdict)).map(|(one, verdict)| {
-        let [quantile, a, b, change, ..] = quantile(one);
+    changes.filter(|(_, verdict)| stands(*verdict)).map(move |(one, verdict)| {
+        let [quantile, a, b, change, ..] = quantile(one, what);
         (Cell::verdict(verdict), format!("{} {quantile}: {a} -> {b} ({change})", name(row)))
     })
 }
 
-fn of(row: &Row, first: bool) -> Markup {
+fn of(row: &Row, what: Of, first: bool) -> Markup {
+    let caption = if what == Of::Durations { "durations" } else { "values" };
     let mut table = Table::new(
-        format!("{}: durations", name(row)),
+        format!("{}: {caption}", name(row)),
         &[
             ("quantile", Kind::Fact),
             ("A", Kind::Number),
@@ -56,30 +60,33 @@ fn of(row: &Row, first: bool) -> Markup {
         ],
     );
     for one in &row.quantiles {
-        let [name, a, b, change, interval, word] = quantile(one);
+        let [name, a, b, change, interval, word] = quantile(one, what);
         let verdict = one.change.map_or(word.into(), |change| Cell::verdict(change.verdict));
         table.row([name, a, b, change, interval].map(Cell::from).into_iter().chain([verdict]));
     }
-    table.row(mean(row).map(Cell::from));
+    table.row(mean(row, what).map(Cell::from));
     table.row(["n".into(), row.a.count().to_string().into(), row.b.count().to_string().into()]);
     html! {
         h3 { (Cell::from(name(row))) " " (Cell::verdict(row.verdict)) }
         (table)
-        @if let Some(distance) = &row.distance { p { (apart(distance)) } }
-        details open[first] { summary { "Both histograms, in the same rows" } (histograms(row)) }
+        @if let Some(distance) = &row.distance { p { (apart(distance, what)) } }
+        details open[first] { summary { "Both histograms, in the same rows" } (histograms(row, what)) }
     }
 }
 
 /// Bars are shares of the largest row of their own side.
-fn histograms(row: &Row) -> Table {
+fn histograms(row: &Row, what: Of) -> Table {
     let sides = [&row.a, &row.b];
     let mut both = Histogram::new(Resolution::FINEST);
     sides.iter().for_each(|side| both.merge(side));
-    let unit = unit(&both);
+    let (unit, label) = match what {
+        Of::Durations => (unit(&both), label(unit(&both))),
+        Of::Values => (Unit::Ns, "value"),
+    };
     let rows = sides.map(|side| side.log2(unit));
     let most = rows.each_ref().map(|rows| rows.iter().copied().max().unwrap_or(0));
     let mut table = Table::new(
-        format!("{}, {}", name(row), label(unit)),
+        format!("{}, {label}", name(row)),
         &[
             ("from", Kind::Number),
             ("to", Kind::Number),

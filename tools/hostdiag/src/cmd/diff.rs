@@ -13,8 +13,8 @@ use crate::output::{self, Look};
 
 /// Compare two recordings of a kind, folded stacks, or features of devices.
 ///
-/// What hostdiag recorded with --output: counts of functions, latencies, stacks, audits
-/// of offloads. Or folded stacks of any profiler. Or what `ethtool -k` prints. A is what
+/// What hostdiag recorded with --output: counts of functions, latencies, stacks, values of
+/// arguments, audits of offloads. Or folded stacks of any profiler. Or what `ethtool -k` prints. A is what
 /// is compared with, B what is compared: the good one first. More on B is a regression.
 /// Several recordings of a side tell a change from chance; one alone can only indicate it.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,10 @@ pub struct Args {
     /// Work done in a second on A and on B, such as requests: rates are divided by it.
     #[arg(long, value_name = "A,B", value_parser = work, conflicts_with = "share")]
     pub work: Option<[f64; 2]>,
+    /// Without names of hosts, devices and files, addresses, and texts of arguments: to be given
+    /// away. Stacks and names of functions stay.
+    #[arg(long)]
+    pub redact: bool,
     /// What one recording a side indicates ends with status 1 too.
     #[arg(long)]
     pub strict: bool,
@@ -77,7 +81,16 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     let open =
         |paths: &[PathBuf]| paths.iter().map(|path| input::open(path)).collect::<Result<Vec<Source<'_>>>>();
     let how = How { work: args.work, share: args.share };
-    let comparison = diff::compare(open(a)?, open(b)?, how).map_err(refused)?;
+    let (mut a, mut b) = (open(a)?, open(b)?);
+    let mut redactor = match args.redact {
+        true => Some(input::redact(a.iter_mut().chain(&mut b).filter_map(Source::recording_mut))?),
+        false => None,
+    };
+    let mut comparison = diff::compare(a, b, how).map_err(refused)?;
+    if let Some(redactor) = &mut redactor {
+        let files = comparison.a.files.iter_mut().chain(&mut comparison.b.files);
+        files.for_each(|file| *file = redactor.file(file));
+    }
     let text = shown(args, look, &comparison)?;
     match &args.output {
         Some(path) => output::save(path, |out| out.write_all(text.as_bytes()))?,
@@ -128,12 +141,14 @@ pub(super) fn refused(refusal: Refusal) -> Failure {
     let incompatible = |message: String| Failure::new(Code::Incompatible, message);
     match refusal {
         Refusal::Nothing(name) => incompatible(format!("{name} has nothing that can be compared"))
-            .hint("what can: funccount, funclatency, stackcount, offload"),
+            .hint("what can: funccount, funclatency, stackcount, argcount, timer-names, profile, offload"),
         Refusal::Kinds([(a, kind_a), (b, kind_b)]) => {
             incompatible(format!("{a} is of {}, {b} of {}", kind_a.as_str(), kind_b.as_str()))
         }
         Refusal::NoneInCommon => incompatible("no function was traced on both sides".into())
             .hint("record the same pattern on both: hostdiag funccount PATTERN --output FILE"),
+        Refusal::Questions([a, b]) => incompatible(format!("A counts {a}; B counts {b}"))
+            .hint("count the same on both: hostdiag argcount FUNC EXPR... --output FILE"),
         Refusal::One => incompatible("features are compared one host with one".into()),
         Refusal::Full(name, full) => input::bad(&name, &full.to_string()),
         Refusal::Unreadable(name, error) => input::bad(&name, &error.to_string()),

@@ -52,11 +52,19 @@ pub struct Rate {
 /// A function, as it is found again on another host.
 pub(super) type Key = (String, Option<String>);
 
-/// Of a recording: the length of its windows, and what was counted of each function
-/// in which of them.
-struct Recorded {
+/// Of a recording: the length of its windows, and what was counted of each thing in
+/// which of them.
+pub(super) struct Recorded<K> {
     seconds: Vec<f64>,
-    counts: BTreeMap<Key, BTreeMap<usize, u64>>,
+    counts: BTreeMap<K, BTreeMap<usize, u64>>,
+}
+
+/// A thing with its rates, and what follows.
+pub(super) struct Judged<K> {
+    pub(super) key: K,
+    pub(super) a: Rate,
+    pub(super) b: Rate,
+    pub(super) change: Change,
 }
 
 /// Of a function on one side.
@@ -133,70 +141,89 @@ pub(super) fn compare(sides: [&[&Trace]; 2], how: How) -> Result<(Changes, Vec<D
     if common.is_empty() {
         return Err(Refusal::NoneInCommon);
     }
-    let recorded = sides.map(|side| side.iter().map(|trace| Recorded::of(trace)).collect::<Vec<_>>());
-    let [a, b] = &recorded;
-    let repeated = a.len() > 1 && b.len() > 1;
-    let work = [how.work_on(Which::A), how.work_on(Which::B)];
-    let mut rows = Vec::new();
-    let mut findings = Vec::new();
-    for key in common.keys() {
-        let sums = [Samples::of(a, key, work[0]), Samples::of(b, key, work[1])];
-        if sums.iter().all(|samples| samples.count == 0) {
-            continue;
-        }
-        findings.push(finding(&sums, repeated));
-        let rate = |samples: &Samples| Rate { count: samples.count, rate: samples.rate() };
-        rows.push((key, rate(&sums[0]), rate(&sums[1])));
-    }
-    let changes = judge::judge(&findings, repeated);
-    let mut rows: Vec<Row> = rows
-        .into_iter()
-        .zip(changes)
-        .map(|((key, a, b), change)| Row { name: key.0.clone(), module: key.1.clone(), a, b, change })
-        .collect();
-    let moved = |row: &Row| (row.b.rate - row.a.rate).abs();
-    rows.sort_by(|one, other| moved(other).total_cmp(&moved(one)).then_with(|| one.name.cmp(&other.name)));
+    let recorded = sides.map(|side| side.iter().map(|trace| of_functions(trace)).collect::<Vec<_>>());
+    let row = |Judged { key: (name, module), a, b, change }| Row { name, module, a, b, change };
+    let rows = judged(common.keys(), &recorded, how).into_iter().map(row).collect();
     Ok((Changes::Counts(Counts { rows, renamed: renamed(&common) }), doubts))
 }
 
-impl Recorded {
-    fn of(trace: &Trace) -> Self {
-        let keys: Vec<Key> = trace.head.functions().map(key).collect();
-        let mut counts: BTreeMap<Key, BTreeMap<usize, u64>> = BTreeMap::new();
-        for (at, window) in trace.windows.iter().enumerate() {
-            let mut add = |key: Key, count: u64| {
-                let sum = counts.entry(key).or_default().entry(at).or_default();
-                *sum = sum.saturating_add(count);
-            };
-            match &window.payload {
-                Payload::Counts(list) => {
-                    let found =
-                        list.iter().filter_map(|(index, count)| Some((keys.get(*index as usize)?, count)));
-                    found.for_each(|(key, count)| add(key.clone(), *count));
-                }
-                Payload::Timers(list) => {
-                    let named = list.iter().filter_map(|count| Some((count.timer.as_ref()?, count.started)));
-                    named.for_each(|(timer, started)| add(timer_key(timer), started));
-                }
-                _ => {}
-            }
+/// Judges the rates of things together; those that changed most come first, and those
+/// that were never counted are left out.
+pub(super) fn judged<'a, K: Ord + Clone + 'a>(
+    keys: impl IntoIterator<Item = &'a K>,
+    recorded: &[Vec<Recorded<K>>; 2],
+    how: How,
+) -> Vec<Judged<K>> {
+    let repeated = recorded.iter().all(|side| side.len() > 1);
+    let work = [how.work_on(Which::A), how.work_on(Which::B)];
+    let (mut rows, mut findings) = (Vec::new(), Vec::new());
+    for key in keys {
+        let sums = [Samples::of(&recorded[0], key, work[0]), Samples::of(&recorded[1], key, work[1])];
+        if sums.iter().any(|samples| samples.count > 0) {
+            findings.push(finding(&sums, repeated));
+            rows.push((key, sums.map(|samples| Rate { count: samples.count, rate: samples.rate() })));
+        }
+    }
+    let changes = judge::judge(&findings, repeated);
+    let mut rows: Vec<Judged<K>> = rows
+        .into_iter()
+        .zip(changes)
+        .map(|((key, [a, b]), change)| Judged { key: key.clone(), a, b, change })
+        .collect();
+    let moved = |row: &Judged<K>| (row.b.rate - row.a.rate).abs();
+    rows.sort_by(|one, other| moved(other).total_cmp(&moved(one)).then_with(|| one.key.cmp(&other.key)));
+    rows
+}
+
+impl<K: Ord> Recorded<K> {
+    /// `counted`: the place of a window, and a count in it.
+    pub(super) fn of(trace: &Trace, counted: impl IntoIterator<Item = (usize, K, u64)>) -> Self {
+        let mut counts: BTreeMap<K, BTreeMap<usize, u64>> = BTreeMap::new();
+        for (window, key, count) in counted {
+            let sum = counts.entry(key).or_default().entry(window).or_default();
+            *sum = sum.saturating_add(count);
         }
         let seconds = trace.windows.iter().map(|window| window.length_ms() as f64 / 1000.0).collect();
         Self { seconds, counts }
     }
+
+    /// Everything that was counted, with its sum.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (&K, u64)> {
+        self.counts.iter().map(|(key, windows)| (key, windows.values().copied().fold(0, u64::saturating_add)))
+    }
+}
+
+fn of_functions(trace: &Trace) -> Recorded<Key> {
+    let keys: Vec<Key> = trace.head.functions().map(key).collect();
+    let mut counted = Vec::new();
+    for (at, window) in trace.windows.iter().enumerate() {
+        match &window.payload {
+            Payload::Counts(list) => {
+                let found =
+                    list.iter().filter_map(|(index, count)| Some((keys.get(*index as usize)?, count)));
+                counted.extend(found.map(|(key, count)| (at, key.clone(), *count)));
+            }
+            Payload::Timers(list) => {
+                let named = list.iter().filter_map(|count| Some((count.timer.as_ref()?, count.started)));
+                counted.extend(named.map(|(timer, started)| (at, timer_key(timer), started)));
+            }
+            _ => {}
+        }
+    }
+    Recorded::of(trace, counted)
 }
 
 impl Samples {
-    fn of(recordings: &[Recorded], key: &Key, work: f64) -> Self {
+    fn of<K: Ord>(recordings: &[Recorded<K>], key: &K, work: f64) -> Self {
         let empty = BTreeMap::new();
-        let counts = |one: &Recorded| one.counts.get(key).unwrap_or(&empty).clone();
+        let counts = |one: &Recorded<K>| one.counts.get(key).unwrap_or(&empty).clone();
         let all: Vec<_> = recordings.iter().map(|one| (one, counts(one))).collect();
         let sum = |counts: &BTreeMap<usize, u64>| counts.values().copied().fold(0, u64::saturating_add);
-        let seconds = |one: &Recorded| one.seconds.iter().sum::<f64>();
+        let seconds = |one: &Recorded<K>| one.seconds.iter().sum::<f64>();
         let total = all.iter().map(|(_, counts)| sum(counts)).fold(0, u64::saturating_add);
         let time: f64 = recordings.iter().map(seconds).sum();
         let rate = total as f64 / time.max(f64::MIN_POSITIVE);
-        let squares = |(one, counts): &(&Recorded, BTreeMap<usize, u64>)| {
+        let squares = |(one, counts): &(&Recorded<K>, BTreeMap<usize, u64>)| {
             let expected = one.seconds.iter().map(|seconds| rate * seconds);
             let found = (0..).map(|at: usize| counts.get(&at).copied().unwrap_or(0) as f64);
             let square = |(expected, found): (f64, f64)| (found - expected).powi(2) / expected;

@@ -58,7 +58,7 @@ pub struct Row {
 pub struct Quantile {
     /// Which, in hundredths of a per cent: 9990 is p99.9.
     pub hundredths: u32,
-    /// On A, in ns; absent where nothing was called.
+    /// On A, in ns unless it is of values; absent where nothing was called.
     pub a: Option<u64>,
     /// On B, likewise.
     pub b: Option<u64>,
@@ -92,8 +92,12 @@ struct Samples {
 
 type Of = (Option<Key>, Option<Group>);
 
-/// Compares both sides; the second value names what only one side traced.
-pub(super) fn compare(sides: [&[&Trace]; 2]) -> Result<(Changes, Vec<Doubt>), Refusal> {
+/// Compares both sides, of durations or other values; the second value names what only
+/// one side traced.
+pub(super) fn compare(
+    sides: [&[&Trace]; 2],
+    changes: fn(Latencies) -> Changes,
+) -> Result<(Changes, Vec<Doubt>), Refusal> {
     let (common, doubts) = counts::common(sides);
     if common.is_empty() {
         return Err(Refusal::NoneInCommon);
@@ -114,7 +118,7 @@ pub(super) fn compare(sides: [&[&Trace]; 2]) -> Result<(Changes, Vec<Doubt>), Re
     }
     judge_rows(&mut rows, &findings, repeated);
     rows.sort_by_key(|row| std::cmp::Reverse(row.a.sum().max(row.b.sum())));
-    Ok((Changes::Latency(Latencies { rows, renamed: counts::renamed(&common) }), doubts))
+    Ok((changes(Latencies { rows, renamed: counts::renamed(&common) }), doubts))
 }
 
 /// Every quantile is a question of its own.
@@ -138,7 +142,7 @@ fn samples(traces: &[&Trace]) -> BTreeMap<Of, Samples> {
     for (recording, trace) in traces.iter().enumerate() {
         let keys: Vec<Key> = trace.head.functions().map(counts::key).collect();
         for (at, window) in trace.windows.iter().enumerate() {
-            let Payload::Latency(list) = &window.payload else { continue };
+            let (Payload::Latency(list) | Payload::Distribution(list)) = &window.payload else { continue };
             for latency in list {
                 let key = latency.function.and_then(|index| keys.get(index as usize)).cloned();
                 let group =

@@ -19,6 +19,7 @@ pub mod settings;
 mod sources;
 pub mod stacks;
 mod stats;
+pub mod values;
 
 pub use judge::{Change, Verdict};
 pub use sources::{Kind, Refusal, Source, What};
@@ -111,6 +112,10 @@ pub enum Changes {
     Latency(latency::Latencies),
     /// `stackcount`, `profile`, folded text: calls, samples or waits by stack.
     Stacks(Box<stacks::Stacks>),
+    /// `argcount`: calls by their values.
+    Values(values::Values),
+    /// `argcount --histogram`: how values are spread.
+    Distribution(latency::Latencies),
     /// `offload`: features of devices.
     Offload(offload::Features),
 }
@@ -120,7 +125,10 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Counts(counts) => counts.rows.iter().all(|row| row.a == row.b),
-            Self::Latency(latency) => latency.rows.iter().all(|row| row.a == row.b),
+            Self::Latency(latency) | Self::Distribution(latency) => {
+                latency.rows.iter().all(|row| row.a == row.b)
+            }
+            Self::Values(values) => values.same,
             Self::Stacks(stacks) => stacks.is_empty(),
             Self::Offload(offload) => offload.is_empty(),
         }
@@ -130,7 +138,10 @@ impl Changes {
     fn verdict(&self) -> Verdict {
         match self {
             Self::Counts(counts) => judge::overall(counts.rows.iter().map(|row| row.change.verdict)),
-            Self::Latency(latency) => judge::overall(latency.rows.iter().map(|row| row.verdict)),
+            Self::Latency(latency) | Self::Distribution(latency) => {
+                judge::overall(latency.rows.iter().map(|row| row.verdict))
+            }
+            Self::Values(values) => judge::overall(values.rows.iter().map(|row| row.change.verdict)),
             Self::Stacks(stacks) => judge::overall(stacks.frames.iter().map(|row| row.change.verdict)),
             Self::Offload(offload) => offload.verdict(),
         }
@@ -165,7 +176,12 @@ pub fn compare(a: Vec<Source<'_>>, b: Vec<Source<'_>>, how: How) -> Result<Compa
     let sides = [sources::traces(&a), sources::traces(&b)];
     let (changes, alone) = match kind {
         Kind::Counts | Kind::Timers => counts::compare([&sides[0], &sides[1]], how)?,
-        Kind::Latency => latency::compare([&sides[0], &sides[1]])?,
+        Kind::Latency => latency::compare([&sides[0], &sides[1]], Changes::Latency)?,
+        Kind::Distributions => {
+            values::same_question([&sides[0], &sides[1]])?;
+            latency::compare([&sides[0], &sides[1]], Changes::Distribution)?
+        }
+        Kind::Values => values::compare([&sides[0], &sides[1]], how)?,
         Kind::Offload | Kind::Stacks | Kind::Profile | Kind::Waits => match (a.as_slice(), b.as_slice()) {
             ([a], [b]) => (Changes::Offload(offload::compare(a.offload()?, b.offload()?)), Vec::new()),
             _ => return Err(Refusal::One),

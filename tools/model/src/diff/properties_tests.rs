@@ -6,7 +6,10 @@ use super::*;
 use crate::histogram::{Histogram, Resolution};
 use crate::recording::{Data, Recording};
 use crate::stacks::{Frame, Part, Stack, StackCounts, StackKey, StackTable, Symbol};
-use crate::trace::{Accounting, Attach, Function, Head, Latency, Mechanism, Payload, Reason, Trace, Window};
+use crate::trace::{
+    Accounting, Arguments, Attach, Column, Form, Function, Head, Latency, Mechanism, Payload, Reason, Trace,
+    Value, ValueCount, ValueKey, Window,
+};
 
 /// Random numbers by a fixed rule (SplitMix64).
 pub(super) struct Noise(u64);
@@ -156,10 +159,29 @@ fn durations() -> impl Strategy<Value = Recording> {
     })
 }
 
+fn calls() -> impl Strategy<Value = Recording> {
+    let counts = prop::collection::btree_map("[a-d]{1,2}", 1_u64..5000, 0..9);
+    prop::collection::vec(counts, 1..8).prop_map(|windows| {
+        let count = |(text, count)| {
+            let values = vec![Value::Text(text)];
+            ValueCount { key: ValueKey { function: None, comm: None, values }, count }
+        };
+        let payload = |counts: std::collections::BTreeMap<String, u64>| {
+            Payload::Values(counts.into_iter().map(count).collect())
+        };
+        let mut recording = recording(&["f"], StackTable::new(), windows.into_iter().map(payload).collect());
+        if let Data::Trace(trace) = &mut recording.data {
+            trace.head.asked.arguments = Some(Arguments::default());
+        }
+        recording
+    })
+}
+
 fn any() -> impl Strategy<Value = (Recording, Recording)> {
     prop_oneof![
         (functions(), functions()),
         (durations(), durations()),
+        (calls(), calls()),
         (paths(), paths()).prop_map(|(a, b)| (of_paths(&a), of_paths(&b))),
     ]
 }
@@ -188,7 +210,12 @@ fn rows(changes: &Changes, turned: bool) -> Vec<(String, Option<i64>, Verdict)> 
         Changes::Stacks(stacks) => {
             stacks.frames.iter().map(|one| row(&one.name, one.change.ratio, one.change.verdict)).collect()
         }
-        Changes::Offload(_) => Vec::new(),
+        Changes::Values(values) => values
+            .rows
+            .iter()
+            .map(|one| row(&format!("{:?}", one.values), one.change.ratio, one.change.verdict))
+            .collect(),
+        Changes::Distribution(_) | Changes::Offload(_) => Vec::new(),
     };
     rows.sort();
     rows
@@ -269,6 +296,41 @@ fn different_kinds_are_refused() {
     let latency = latency(&mut Noise::new(1), 1.0);
     let found = compare(vec![source(counts)], vec![source(latency)], How::default());
     assert!(matches!(found, Err(Refusal::Kinds([(_, Kind::Counts), (_, Kind::Latency)]))));
+}
+
+/// A recording of calls by a number that kernels name.
+fn of_enum(number: u64, names: &[(i64, &str)], expression: &str) -> Recording {
+    let count = |number, count| {
+        let key = ValueKey { function: None, comm: None, values: vec![Value::Unsigned(number)] };
+        ValueCount { key, count }
+    };
+    let window = Payload::Values(vec![count(number, 500), count(99, 700)]);
+    let mut recording = recording(&["f"], StackTable::new(), vec![window; 30]);
+    if let Data::Trace(trace) = &mut recording.data {
+        let form = Form::Enum(names.iter().map(|(number, name)| (*number, (*name).to_owned())).collect());
+        let columns = vec![Column { expression: expression.into(), form }];
+        trace.head.asked.arguments = Some(Arguments { columns, ..Arguments::default() });
+    }
+    recording
+}
+
+#[test]
+fn numbers_are_compared_by_their_names() {
+    let a = of_enum(1, &[(1, "TCP_ESTABLISHED")], "state");
+    let b = of_enum(7, &[(7, "TCP_ESTABLISHED")], "state");
+    let Changes::Values(values) = diff(&a, &b).changes else { panic!("no values") };
+    assert_eq!(values.rows.len(), 2);
+    let rows: Vec<_> = values.rows.iter().map(|row| (&row.values[0], row.change.verdict)).collect();
+    let name = Value::Text("TCP_ESTABLISHED".into());
+    assert!(rows.contains(&(&name, Verdict::Same)), "{rows:?}");
+}
+
+#[test]
+fn other_values_are_refused() {
+    let sides = ["state", "size"].map(|of| vec![source(of_enum(1, &[], of))]);
+    let [a, b] = sides;
+    let found = compare(a, b, How::default());
+    assert!(matches!(&found, Err(Refusal::Questions([a, b])) if a == "state" && b == "size"), "{found:?}");
 }
 
 #[test]

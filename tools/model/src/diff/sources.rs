@@ -39,6 +39,10 @@ pub enum Kind {
     Waits,
     /// How long calls took.
     Latency,
+    /// Calls by the values of their arguments and returns.
+    Values,
+    /// How such a value is spread.
+    Distributions,
     /// Features of network devices.
     Offload,
 }
@@ -53,6 +57,8 @@ impl Kind {
             Self::Profile => "samples of CPUs",
             Self::Waits => "waits of tasks",
             Self::Latency => "latencies",
+            Self::Values => "values of arguments",
+            Self::Distributions => "distributions of arguments",
             Self::Offload => "features of network devices",
         }
     }
@@ -67,6 +73,8 @@ pub enum Refusal {
     Kinds([(String, Kind); 2]),
     /// They have no function in common.
     NoneInCommon,
+    /// They counted other values: what was asked for on each.
+    Questions([String; 2]),
     /// Settings are compared one with one.
     One,
     /// A recording has more different stacks than are kept.
@@ -79,6 +87,14 @@ impl Source<'_> {
     /// The recording that it is, unless it is text.
     pub fn recording(&self) -> Option<&Recording> {
         match &self.what {
+            What::Recording(recording) => Some(recording),
+            What::Stacks(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn recording_mut(&mut self) -> Option<&mut Recording> {
+        match &mut self.what {
             What::Recording(recording) => Some(recording),
             What::Stacks(_) => None,
         }
@@ -103,18 +119,18 @@ impl Source<'_> {
         let Some(recording) = self.recording() else { return Some(Kind::Stacks) };
         match &recording.data {
             Data::Offload(..) => Some(Kind::Offload),
-            Data::Trace(trace) => match &trace.windows.iter().next()?.payload {
-                Payload::Counts(_) => Some(Kind::Counts),
-                Payload::Stacks(_) => Some(match trace.head.asked.profile {
+            Data::Trace(trace) => Some(match &trace.windows.iter().next()?.payload {
+                Payload::Counts(_) => Kind::Counts,
+                Payload::Stacks(_) => match trace.head.asked.profile {
                     None => Kind::Stacks,
                     Some(Profile::OnCpu { .. }) => Kind::Profile,
                     Some(Profile::OffCpu { .. }) => Kind::Waits,
-                }),
-                Payload::Latency(_) => Some(Kind::Latency),
-                Payload::Timers(_) => Some(Kind::Timers),
-                // Values are not compared.
-                Payload::Values(_) | Payload::Distribution(_) => None,
-            },
+                },
+                Payload::Latency(_) => Kind::Latency,
+                Payload::Timers(_) => Kind::Timers,
+                Payload::Values(_) => Kind::Values,
+                Payload::Distribution(_) => Kind::Distributions,
+            }),
             Data::Fix(_) | Data::Undo(_) | Data::History(_) | Data::Snapshot(_) => None,
         }
     }
@@ -183,9 +199,10 @@ fn of_side(traces: &[&Trace], which: Which) -> Vec<Doubt> {
     found.into_iter().filter(|(is, _)| *is).map(|(_, doubt)| doubt).collect()
 }
 
-/// Whose events count must be the same question on both sides.
+/// Whose events count, and which, must be the same question on both sides.
 fn filters(sides: [&[&Trace]; 2]) -> Option<Doubt> {
-    let filtered = |trace: &&Trace| trace.head.asked.filter != Filter::default();
+    let condition = |trace: &Trace| trace.head.asked.arguments.as_ref()?.condition.clone();
+    let filtered = |trace: &&Trace| (trace.head.asked.filter != Filter::default(), condition(trace));
     let mut all = sides.into_iter().flatten().map(filtered);
     let first = all.next()?;
     all.any(|other| other != first).then_some(Doubt::Filter)
