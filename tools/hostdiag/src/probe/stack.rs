@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -138,8 +139,10 @@ struct Known {
 }
 
 /// Stacks that have come, with their names.
-pub struct Collector<'a> {
-    ring: RingBuffer<'a>,
+pub struct Collector {
+    ring: RingBuffer<'static>,
+    /// The map that the ring is of.
+    map: OwnedFd,
     /// What came through the ring and has no names yet.
     arrived: Rc<RefCell<Vec<Record>>>,
     options: Options,
@@ -154,7 +157,7 @@ pub struct Collector<'a> {
     not_handed_over: u64,
 }
 
-impl<'a> Collector<'a> {
+impl Collector {
     /// Of the map `stacks`. `entries`: where the traced functions begin, by slot.
     ///
     /// # Errors
@@ -172,11 +175,17 @@ impl<'a> Collector<'a> {
             comms: HashSet::new(),
             not_handed_over: 0,
             ring,
+            map: stacks.as_fd().try_clone_to_owned().context("failed to keep the ring of stacks")?,
             arrived,
             options,
             naming,
             table,
         })
+    }
+
+    /// Can be read when there is something for [`Self::drain`].
+    pub fn arrivals(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
     }
 
     /// Takes what has come, and what its processes need for names.
@@ -279,7 +288,7 @@ impl<'a> Collector<'a> {
     }
 }
 
-fn ring<'a>(map: &dyn MapCore, arrived: Rc<RefCell<Vec<Record>>>) -> libbpf_rs::Result<RingBuffer<'a>> {
+fn ring(map: &dyn MapCore, arrived: Rc<RefCell<Vec<Record>>>) -> libbpf_rs::Result<RingBuffer<'static>> {
     let mut builder = RingBufferBuilder::new();
     builder.add(map, move |bytes| {
         arrived.borrow_mut().extend(record::decode(bytes));
