@@ -34,37 +34,51 @@ static __always_inline struct busy *busy_here(void)
 	return bpf_map_lookup_elem(&busy, &cpu);
 }
 
-// Whether the program may begin; then it ends with end().
-static __always_inline int begin(void)
+// Whether this program is the only one at work on this CPU; then it ends with
+// give_way().
+static __always_inline int is_alone(void)
 {
 	struct busy *here;
 
-	if (reentrant) {
-		here = busy_here();
-		if (!here)
-			return 0;
-		if (here->inside) {
-			__sync_fetch_and_add(&here->missed, 1);
-			return 0;
-		}
-		here->inside = 1;
-		barrier();
+	if (!reentrant)
+		return 1;
+	here = busy_here();
+	if (!here)
+		return 0;
+	if (here->inside) {
+		__sync_fetch_and_add(&here->missed, 1);
+		return 0;
 	}
+	here->inside = 1;
+	barrier();
+	return 1;
+}
+
+static __always_inline void give_way(void)
+{
+	struct busy *here;
+
+	if (!reentrant)
+		return;
+	here = busy_here();
+	barrier();
+	if (here)
+		here->inside = 0;
+}
+
+// Likewise, and it is not preempted from here to end().
+static __always_inline int begin(void)
+{
+	if (!is_alone())
+		return 0;
 	without_preemption();
 	return 1;
 }
 
 static __always_inline void end(void)
 {
-	struct busy *here;
-
 	with_preemption();
-	if (reentrant) {
-		here = busy_here();
-		barrier();
-		if (here)
-			here->inside = 0;
-	}
+	give_way();
 }
 
 #endif

@@ -16,9 +16,16 @@ struct vlan_features_record {
 
 // Frames of a part of a stack, at most: kernel.perf_event_max_stack is 127 too.
 #define MAX_FRAMES 127
+// Frames that are hashed at a time, and room for those of both parts.
+#define STRIDE 4
+#define STACK_FRAMES (2 * MAX_FRAMES + STRIDE - 1)
+// Words that a stack is known by, with those that are no frames.
+#define STACK_WORDS (STACK_FRAMES + 5)
+// Places that a CPU remembers to have woken user space for.
+#define WOKEN 64
 
-// Words by which a stack is known: a hash of its frames, its function and, where
-// that matters, its process.
+// By which a stack is known: a hash of its frames, its function and, where that
+// matters, its process.
 struct stack_key {
 	__u64 words[2];
 };
@@ -41,7 +48,7 @@ struct stack_record {
 	__s32 user; // likewise those of the process, which follow them
 	__u8 comm[16]; // name of the process, or of the thread where those are apart
 	__u64 program; // where its stack begins: another place after each execve(2)
-	__u64 frames[2 * MAX_FRAMES];
+	__u64 frames[STACK_FRAMES];
 };
 
 // What one CPU works with while it is in one of the programs.
@@ -51,6 +58,7 @@ struct stack_scratch {
 	__u64 nested; // events while another had this memory
 	__u32 busy;
 	__u32 pad; // 0
+	__u64 woken[WOKEN];
 	struct stack_record record;
 };
 

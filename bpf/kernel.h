@@ -38,6 +38,19 @@ enum {
 	BPF_F_USER_STACK = 1 << 8,
 };
 
+// The same file: flags of bpf_ringbuf_output and bpf_ringbuf_query.
+enum {
+	BPF_RB_NO_WAKEUP = 1 << 0,
+	BPF_RB_FORCE_WAKEUP = 1 << 1,
+	BPF_RB_AVAIL_DATA = 0,
+	BPF_RB_RING_SIZE = 1,
+};
+
+// The same file: helpers that not every kernel has.
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158,
+};
+
 // arch/x86/include/uapi/asm/ptrace.h: the kernel keeps this as it is.
 struct pt_regs {
 	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;

@@ -20,8 +20,9 @@ const volatile __u32 with_user = 1;
 const volatile __u32 by_process = 0;
 // 1: count threads of other names apart, and hand over their names.
 const volatile __u32 by_name = 0;
+// Two numbers for each word of a stack: its frames, and what else it is known by.
 // Chosen anew for each run, so that nobody can make two stacks of one hash.
-const volatile __u64 seeds[2] = {};
+const volatile __u64 secrets[STACK_WORDS][2] = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -52,37 +53,66 @@ static __always_inline __u64 bytes(__s32 part)
 	return length & FRAME_BYTES;
 }
 
+// The sums of words, each times a secret number of its place: those of two stacks
+// are equal by chance alone (Lemire, Kaser: Strongly Universal String Hashing is
+// Fast, "multilinear"). A word that differs in its upper bits alone would differ so
+// little in a product that others can make up for it, hence the fold.
+static __always_inline void sum(struct stack_key *sums, __u32 place, __u64 word)
+{
+	word ^= word >> 32;
+	sums->words[0] += word * secrets[place][0];
+	sums->words[1] += word * secrets[place][1];
+}
+
 static __always_inline void hash(struct stack_record *record, __u64 process)
 {
 	__u64 words = (bytes(record->kernel) + bytes(record->user)) / 8;
-	__u64 a = seeds[0] ^ ((__u64)record->slot << 32 ^ process);
-	__u64 b = seeds[1] ^ ((__u64)(__u32)record->kernel << 32 | (__u32)record->user);
-	__u64 name[2];
+	struct stack_key sums = {};
 
-	if (by_name) {
-		__builtin_memcpy(name, record->comm, sizeof(name));
-		a ^= name[0] * 0xd6e8feb86659fd93ULL;
-		b ^= (name[0] ^ name[1] << 1) * 0xa0761d6478bd642fULL;
-		a = (a ^ a >> 32) * 0xe7037ed1a0b428dbULL ^ name[1];
-	}
-	a *= 0x9e3779b97f4a7c15ULL;
-	b *= 0xc2b2ae3d27d4eb4fULL;
+	// What is behind the last frame is in its stride.
+	for (__u32 i = 0; i < STRIDE - 1; i++)
+		record->frames[words + i] = 0;
 #pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < 2 * MAX_FRAMES; i++) {
+	for (__u32 i = 0; i < 2 * MAX_FRAMES; i += STRIDE) {
 		if (i >= words)
 			break;
-		a = (a ^ a >> 32 ^ record->frames[i]) * 0x9e3779b97f4a7c15ULL;
-		b = (b ^ b >> 29) * 0xc2b2ae3d27d4eb4fULL + record->frames[i];
+#pragma clang loop unroll(full)
+		for (__u32 j = 0; j < STRIDE; j++)
+			sum(&sums, i + j, record->frames[i + j]);
 	}
-	record->key.words[0] = a ^ a >> 32;
-	record->key.words[1] = b ^ b >> 29;
+	sum(&sums, STACK_FRAMES, process);
+	sum(&sums, STACK_FRAMES + 1, record->slot);
+	sum(&sums, STACK_FRAMES + 2, (__u64)(__u32)record->kernel << 32 | (__u32)record->user);
+	if (by_name) {
+		__u64 name[2];
+
+		__builtin_memcpy(name, record->comm, sizeof(name));
+		sum(&sums, STACK_FRAMES + 3, name[0]);
+		sum(&sums, STACK_FRAMES + 4, name[1]);
+	}
+	record->key = sums;
+}
+
+// Where the stack of the program begins that this task runs; 0 of one of the kernel.
+static __always_inline __u64 start_of_stack(void)
+{
+	struct task_struct *task;
+	struct mm_struct *mm;
+
+	// Linux 5.11: what this points to is read without a call.
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+		task = bpf_get_current_task_btf();
+		mm = task->mm;
+		return mm ? mm->start_stack : 0;
+	}
+	task = (void *)bpf_get_current_task();
+	mm = BPF_CORE_READ(task, mm);
+	return mm ? BPF_CORE_READ(mm, start_stack) : 0;
 }
 
 static __always_inline void walk(void *ctx, struct stack_record *record)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	void *frames = record->frames;
-	struct mm_struct *mm;
 
 	record->kernel = 0;
 	record->user = 0;
@@ -91,25 +121,46 @@ static __always_inline void walk(void *ctx, struct stack_record *record)
 		record->kernel = bpf_get_stack(ctx, frames, FRAME_BYTES, 0);
 	if (!with_user)
 		return;
-	record->user = bpf_get_stack(ctx, frames + bytes(record->kernel), FRAME_BYTES,
-				     BPF_F_USER_STACK);
-	mm = BPF_CORE_READ(task, mm);
-	if (mm)
-		record->program = BPF_CORE_READ(mm, start_stack);
-	else
-		record->user = 0; // a thread of the kernel has none, which is no failure
+	record->program = start_of_stack();
+	// A thread of the kernel has none, which is no failure.
+	if (record->program)
+		record->user = bpf_get_stack(ctx, frames + bytes(record->kernel), FRAME_BYTES,
+					     BPF_F_USER_STACK);
+}
+
+// Whether user space is to be woken for a stack: at once where it has to read a
+// memory map before the process ends, else when there is much to take. Of each CPU
+// the places that it was woken for last are known, by process and 2 MiB.
+static __always_inline __u64 wake(struct stack_scratch *mine)
+{
+	struct stack_record *record = &mine->record;
+	__u64 waiting = bpf_ringbuf_query(&stacks, BPF_RB_AVAIL_DATA);
+	__u64 place, *known;
+
+	if (waiting > bpf_ringbuf_query(&stacks, BPF_RB_RING_SIZE) / 4)
+		return BPF_RB_FORCE_WAKEUP;
+	if (record->user <= 0)
+		return BPF_RB_NO_WAKEUP;
+	place = record->frames[bytes(record->kernel) / 8] >> 21;
+	place = (place ^ (__u64)record->pid << 32) * 0x9e3779b97f4a7c15ULL ^ record->program;
+	known = &mine->woken[(place ^ place >> 32) % WOKEN];
+	if (*known == place)
+		return BPF_RB_NO_WAKEUP;
+	*known = place;
+	return BPF_RB_FORCE_WAKEUP;
 }
 
 // Gives the stack to user space; where there is no room, the next event tries.
-static __always_inline void send(struct stack_record *record, struct stack_count *known)
+static __always_inline void send(struct stack_scratch *mine, struct stack_count *known)
 {
+	struct stack_record *record = &mine->record;
 	__u64 length = sizeof(*record) - sizeof(record->frames);
 	struct task_struct *task = (void *)bpf_get_current_task();
 
 	if (!by_name)
 		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	length += bytes(record->kernel) + bytes(record->user);
-	if (!bpf_ringbuf_output(&stacks, record, length, 0))
+	if (!bpf_ringbuf_output(&stacks, record, length, wake(mine)))
 		known->sent = 1;
 }
 
@@ -119,18 +170,19 @@ static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scra
 {
 	struct stack_record *record = &mine->record;
 	struct stack_count *known, none = {};
+	__u64 process = bpf_get_current_pid_tgid() >> 32;
 	__u32 apart;
 
 	mine->entries++;
 	record->slot = slot;
-	record->pid = current_pid_tgid() >> 32;
+	record->pid = pid_ns ? current_pid_tgid() >> 32 : process;
 	if (by_name)
 		bpf_get_current_comm(record->comm, sizeof(record->comm));
 	walk(ctx, record);
 	// An address of a process means something in that process alone, while it runs
 	// that program.
 	apart = by_process || record->user;
-	hash(record, apart ? bpf_get_current_pid_tgid() >> 32 ^ record->program : 0);
+	hash(record, apart ? process ^ record->program : 0);
 	known = bpf_map_lookup_elem(&counts, &record->key);
 	if (!known) {
 		// Another CPU may be faster.
@@ -142,7 +194,7 @@ static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scra
 		return NULL;
 	}
 	if (!known->sent)
-		send(record, known);
+		send(mine, known);
 	return known;
 }
 

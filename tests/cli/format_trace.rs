@@ -168,7 +168,13 @@ pub(crate) struct Attach {
 #[serde(untagged)]
 enum Reason {
     Word(String),
-    Refused { refused: BTreeMap<String, String> },
+    Refused {
+        refused: BTreeMap<String, String>,
+    },
+    #[serde(rename_all = "kebab-case")]
+    NoEvent {
+        no_event: BTreeMap<String, String>,
+    },
 }
 
 #[derive(Deserialize)]

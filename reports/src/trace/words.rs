@@ -101,6 +101,7 @@ pub fn because(reason: &Reason) -> String {
         Reason::OneThread => ": uprobe.multi of this kernel sees one thread of a process".into(),
         Reason::OnlyWay => String::new(),
         Reason::Refused { tried, error } => format!(": the kernel refused {}, {error}", tried.as_str()),
+        Reason::NoEvent { error } => format!(": one by one, as one event the kernel refused them, {error}"),
     }
 }
 

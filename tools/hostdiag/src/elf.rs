@@ -1,12 +1,19 @@
 //! ELF files that anybody may have made: what is read of them is bounded, and
 //! read instead of mapped, so that a file that shrinks meanwhile ends nothing.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader, SectionHeader, Sym, SymbolTable};
 use object::read::{ReadCache, ReadRef};
-use object::{Endianness, FileKind, Object, elf};
+use object::{Endianness, FileKind, elf};
+
+mod by_address;
+
+pub use by_address::{ByAddress, Found};
 
 /// More is never read in one piece: the symbols of the largest programs take a
 /// tenth of it.
@@ -38,10 +45,43 @@ impl<'a> ReadRef<'a> for Bounded<'a> {
 }
 
 /// What is known of a file before its symbols are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// It names other files that have its debug information.
     pub linked: bool,
+    /// It has debug information itself.
+    pub debug: bool,
+    /// The name of the file that has it (`.gnu_debuglink`).
+    pub link: Option<OsString>,
+    /// By which such files are known too.
+    pub build_id: Vec<u8>,
+}
+
+/// Where debug information lies that is not in its file, by gdb's rules.
+const DEBUG_FOLDERS: [&str; 2] = ["/usr/lib/debug", "/lib/debug"];
+
+impl Shape {
+    /// Whether there is debug information of a file that has this path.
+    pub fn has_debug_information(&self, path: &Path) -> bool {
+        let exists = |path: PathBuf| path.exists();
+        self.debug || self.link.as_ref().is_some_and(|link| self.places(path, link).into_iter().any(exists))
+    }
+
+    fn places(&self, path: &Path, link: &OsStr) -> Vec<PathBuf> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let mut places = vec![folder.join(link)];
+        // Debug information of a file is not that file.
+        places.retain(|place| place != path);
+        for root in DEBUG_FOLDERS {
+            if let Some((first, rest)) = self.build_id.split_first() {
+                let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
+                places.push(format!("{root}/.build-id/{first:02x}/{rest}.debug").into());
+            }
+            let below = folder.ancestors().filter_map(|folder| folder.strip_prefix("/").ok());
+            places.extend(below.map(|folder| Path::new(root).join(folder).join(link)));
+        }
+        places
+    }
 }
 
 /// Looks at the headers of a file. Nothing where it is no ELF file, or where
@@ -57,17 +97,47 @@ pub fn shape(file: &File) -> Option<Shape> {
 }
 
 fn shape_of<H: FileHeader<Endian = Endianness>>(data: Bounded<'_>) -> Option<Shape> {
-    const LINKS: [&str; 3] = [".gnu_debuglink", ".gnu_debugaltlink", ".debug_sup"];
-    let file = ElfFile::<H, _>::parse(data).ok()?;
-    let endian = file.endian();
-    let table = |section: &H::SectionHeader| {
-        matches!(section.sh_type(endian), elf::SHT_SYMTAB | elf::SHT_DYNSYM | elf::SHT_STRTAB)
+    let header = H::parse(data).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.section_headers(endian, data).ok()?;
+    // In one piece: to ask the table for one after the other reads each by itself.
+    let names = match sections {
+        [] => None,
+        _ => sections.get(header.shstrndx(endian, data).ok()? as usize),
     };
-    let size = |section: &H::SectionHeader| section.sh_size(endian).into();
-    if file.elf_section_table().iter().any(|section| table(section) && size(section) > LARGEST) {
-        return None;
+    let names = names.and_then(|section| section.data(endian, data).ok()).unwrap_or_default();
+    let mut shape = Shape::default();
+    for section in sections {
+        let kind = section.sh_type(endian);
+        let is_table = matches!(kind, elf::SHT_SYMTAB | elf::SHT_DYNSYM | elf::SHT_STRTAB);
+        if is_table && section.sh_size(endian).into() > LARGEST {
+            return None;
+        }
+        let name = names.get(section.sh_name(endian) as usize..).unwrap_or_default();
+        match name.split(|byte| *byte == 0).next().unwrap_or_default() {
+            b".debug_info" | b".zdebug_info" => shape.debug = true,
+            b".gnu_debuglink" => {
+                // A name, padding, a checksum.
+                let link = section.data(endian, data).ok()?.split(|byte| *byte == 0).next();
+                shape.link = link.map(|name| OsString::from_vec(name.to_vec()));
+                shape.linked = true;
+            }
+            b".gnu_debugaltlink" | b".debug_sup" => shape.linked = true,
+            b".note.gnu.build-id" => shape.build_id = build_id::<H>(section, endian, data),
+            _ => {}
+        }
     }
-    Some(Shape { linked: LINKS.iter().any(|name| file.section_by_name(name).is_some()) })
+    Some(shape)
+}
+
+fn build_id<H: FileHeader<Endian = Endianness>>(
+    section: &H::SectionHeader,
+    endian: Endianness,
+    data: Bounded<'_>,
+) -> Vec<u8> {
+    let note = section.notes(endian, data).ok().flatten().and_then(|mut notes| notes.next().ok().flatten());
+    note.filter(|note| note.n_type(endian) == elf::NT_GNU_BUILD_ID)
+        .map_or(Vec::new(), |note| note.desc().to_vec())
 }
 
 /// A function of a file.

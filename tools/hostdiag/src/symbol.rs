@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 mod dwarf;
+mod file;
 pub mod kernel;
 pub mod perf_map;
 mod user;

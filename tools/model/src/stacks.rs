@@ -194,12 +194,15 @@ impl Frame {
 #[derive(Clone, Debug)]
 struct Numbered<T> {
     items: Vec<Arc<T>>,
+    /// Of the first of them: most tables are only ever read, or written to by number.
     numbers: HashMap<Arc<T>, u32>,
+    /// How many.
+    first: usize,
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), numbers: HashMap::new() }
+        Self { items: Vec::new(), numbers: HashMap::new(), first: 0 }
     }
 }
 
@@ -213,18 +216,20 @@ impl<T: Eq> Eq for Numbered<T> {}
 
 impl<T: Eq + Hash> Numbered<T> {
     fn add(&mut self, item: Arc<T>) -> u32 {
-        match self.numbers.get(&item) {
-            Some(number) => *number,
-            None => {
-                self.push(item);
-                self.items.len() as u32 - 1
-            }
+        for (number, item) in self.items.iter().enumerate().skip(self.first) {
+            self.numbers.entry(item.clone()).or_insert(number as u32);
         }
+        let next = self.items.len() as u32;
+        let number = *self.numbers.entry(item.clone()).or_insert(next);
+        if number == next {
+            self.items.push(item);
+        }
+        self.first = self.items.len();
+        number
     }
 
     /// The next number, even if the same is there: a file says which is which.
     fn push(&mut self, item: Arc<T>) {
-        self.numbers.entry(item.clone()).or_insert(self.items.len() as u32);
         self.items.push(item);
     }
 

@@ -123,6 +123,8 @@ pub struct Attached {
     defined: Vec<Defined>,
     /// Programs of the tool itself that are attached, by their names.
     whole: Vec<&'static str>,
+    /// Why many kprobes are not one event, where they could have been.
+    pub no_event: Option<io::Error>,
 }
 
 /// An event of many kprobes, and what holds the program to it: dropped in this order.
@@ -151,7 +153,12 @@ pub fn attach(
         Mechanism::Kprobe if count > ONE_BY_ONE => match many::as_event(programs, &targets) {
             Ok(done) => done,
             // One that cannot be armed keeps the others from it.
-            Err(_) => one::one_by_one(programs, mechanism, targets)?,
+            Err(error) => {
+                let (mut attached, refused) = one::one_by_one(programs, mechanism, targets)?;
+                // The tool may have no program for it.
+                attached.no_event = programs.by_address.is_some().then_some(error);
+                (attached, refused)
+            }
         },
         _ => one::one_by_one(programs, mechanism, targets)?,
     };
@@ -169,6 +176,7 @@ impl Attached {
             events: event.into_iter().collect(),
             defined: Vec::new(),
             whole: Vec::new(),
+            no_event: None,
         }
     }
 

@@ -5,7 +5,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
-use hostdiag_model::stacks::Additions;
 use hostdiag_model::trace::{Accounting, Attach, Filter, Function, Mechanism, Payload, Reason, Waiting};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, OpenObject};
@@ -27,7 +26,7 @@ const BLOCKED: u32 = 2 | 4 | 8;
 /// Waits that are timed.
 pub struct Waits<'a> {
     skel: OffcpuSkel<'a>,
-    stacks: Collector<'a>,
+    stacks: Collector,
     /// Waits that had begun at the last reading.
     before: u64,
     /// What they are timed by.
@@ -133,15 +132,7 @@ impl Tool for Waits<'_> {
         }
     }
 
-    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.skel.maps.stacks.as_fd())
-    }
-
-    fn drain(&mut self) {
-        self.stacks.drain();
-    }
-
-    fn stacks(&mut self) -> Additions {
-        self.stacks.additions()
+    fn collector(&mut self) -> Option<&mut Collector> {
+        Some(&mut self.stacks)
     }
 }

@@ -6,7 +6,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::Result;
-use hostdiag_model::stacks::Additions;
 use hostdiag_model::trace::{Accounting, Attach, Filter, Function, Mechanism, Payload, Reason, Samples};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, OpenObject};
@@ -32,7 +31,7 @@ const NS: u64 = 1_000_000_000;
 /// CPUs that are sampled.
 pub struct Sampling<'a> {
     skel: ProfileSkel<'a>,
-    stacks: Collector<'a>,
+    stacks: Collector,
     cpus: Cpus,
     hz: u32,
     /// Samples a second that the kernel allowed at first.
@@ -201,15 +200,7 @@ impl Tool for Sampling<'_> {
         }
     }
 
-    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.skel.maps.stacks.as_fd())
-    }
-
-    fn drain(&mut self) {
-        self.stacks.drain();
-    }
-
-    fn stacks(&mut self) -> Additions {
-        self.stacks.additions()
+    fn collector(&mut self) -> Option<&mut Collector> {
+        Some(&mut self.stacks)
     }
 }

@@ -12,6 +12,7 @@ use hostdiag_model::trace::{Accounting, Ended, Gone, Overhead, Payload, Trace, W
 use super::filter::online_cpus;
 use super::modules::Modules;
 use super::process::Watch;
+use super::stack::Collector;
 use crate::stop::{Stop, Woken};
 use crate::sys;
 
@@ -40,16 +41,9 @@ pub trait Tool {
         self.account().losses().map(|(_, lost)| lost).sum()
     }
 
-    /// Can be read when there is something for [`Self::drain`].
-    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
+    /// Who takes in the stacks of events, where it counts by these.
+    fn collector(&mut self) -> Option<&mut Collector> {
         None
-    }
-    /// Takes in what has come, soon after it came.
-    fn drain(&mut self) {}
-    /// The stacks that [`Self::read`] has named since the last call, where they are
-    /// new.
-    fn stacks(&mut self) -> Additions {
-        Additions::default()
     }
 }
 
@@ -197,7 +191,7 @@ pub fn run(
             window.merge(Window { payload: tool.read()?, ..window.clone() });
             ended = Some(Ended::Overhead);
         }
-        let stacks = tool.stacks();
+        let stacks = tool.collector().map(Collector::additions).unwrap_or_default();
         read = each(Step { window, stacks, tool, overhead: cost.measured })?;
         if let Some(ended) = ended {
             break ended;
@@ -207,14 +201,16 @@ pub fn run(
     Ok(Finished { accounting: Accounting { ended, ..tool.account() }, overhead: cost.measured })
 }
 
-/// Waits until then or for a signal, and lets the tool take in what comes; whether
-/// a signal came.
+/// Waits until then or for a signal, and takes in the stacks that come; whether a
+/// signal came.
 fn wait(tool: &mut dyn Tool, stop: &Stop, until: Instant) -> bool {
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        match stop.wait_or(left, tool.arrivals()) {
-            Woken::Ready => tool.drain(),
-            woken => return woken == Woken::Signal,
+        let mut collector = tool.collector();
+        let arrivals = collector.as_ref().map(|collector| collector.arrivals());
+        match (stop.wait_or(left, arrivals), &mut collector) {
+            (Woken::Ready, Some(collector)) => collector.drain(),
+            (woken, _) => return woken == Woken::Signal,
         }
         if left.is_zero() {
             return stop.requested();

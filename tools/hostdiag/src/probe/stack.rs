@@ -2,8 +2,10 @@
 //! every tool that counts by stack.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hostdiag_model::stacks::{Additions, Mark, StackCounts, StackKey, StackTable};
@@ -69,7 +71,7 @@ macro_rules! set_up {
         $open.maps.stacks.set_max_entries($crate::probe::stack::ring_bytes())?;
         $open.maps.scratch.set_max_entries($rows)?;
         if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
-            rodata.seeds = $crate::probe::stack::seeds();
+            rodata.secrets = $crate::probe::stack::secrets();
             rodata.with_kernel = $options.kernel.into();
             rodata.with_user = $options.user.into();
             rodata.by_process = $options.processes.into();
@@ -86,11 +88,11 @@ pub(crate) fn ring_bytes() -> u32 {
     u32::try_from(cpus.next_power_of_two() << 18).unwrap_or(u32::MAX).clamp(1 << 20, 16 << 20)
 }
 
-/// Numbers that nobody else knows.
-pub(crate) fn seeds() -> [u64; 2] {
+/// Numbers that nobody else knows, two for each word of a stack.
+pub(crate) fn secrets<const WORDS: usize>() -> [[u64; 2]; WORDS] {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new();
-    [random.hash_one(0), random.hash_one(1)]
+    std::array::from_fn(|word| [0, 1].map(|side| random.hash_one((word, side))))
 }
 
 /// What stacks were counted at, by slot.
@@ -127,9 +129,20 @@ impl Counted {
     }
 }
 
+/// A stack that has its names.
+struct Known {
+    key: StackKey,
+    /// It is deeper than what is walked.
+    cut: bool,
+    /// Its count at the last reading.
+    before: Counted,
+}
+
 /// Stacks that have come, with their names.
-pub struct Collector<'a> {
-    ring: RingBuffer<'a>,
+pub struct Collector {
+    ring: RingBuffer<'static>,
+    /// The map that the ring is of.
+    map: OwnedFd,
     /// What came through the ring and has no names yet.
     arrived: Rc<RefCell<Vec<Record>>>,
     options: Options,
@@ -137,14 +150,14 @@ pub struct Collector<'a> {
     table: StackTable,
     /// As far as the table was handed on.
     mark: Mark,
-    known: HashMap<Key, (StackKey, bool)>,
-    /// Each stack's count at the last reading.
-    before: HashMap<Key, Counted>,
+    known: HashMap<Key, Known>,
+    /// Names of processes and threads, each once.
+    comms: HashSet<Arc<str>>,
     /// Events with a stack that has not been handed over.
     not_handed_over: u64,
 }
 
-impl<'a> Collector<'a> {
+impl Collector {
     /// Of the map `stacks`. `entries`: where the traced functions begin, by slot.
     ///
     /// # Errors
@@ -159,14 +172,20 @@ impl<'a> Collector<'a> {
         Ok(Self {
             mark: table.mark(),
             known: HashMap::new(),
-            before: HashMap::new(),
+            comms: HashSet::new(),
             not_handed_over: 0,
             ring,
+            map: stacks.as_fd().try_clone_to_owned().context("failed to keep the ring of stacks")?,
             arrived,
             options,
             naming,
             table,
         })
+    }
+
+    /// Can be read when there is something for [`Self::drain`].
+    pub fn arrivals(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
     }
 
     /// Takes what has come, and what its processes need for names.
@@ -196,18 +215,18 @@ impl<'a> Collector<'a> {
         self.not_handed_over = 0;
         for (hash, value) in entries {
             let now = Counted::decode(&value);
-            let Some((key, _)) = self.known.get(&hash) else {
+            let Some(known) = self.known.get_mut(&hash) else {
                 // It may still be.
                 self.not_handed_over += now.events;
                 continue;
             };
-            let before = self.before.insert(hash, now).unwrap_or_default();
+            let before = std::mem::replace(&mut known.before, now);
             let since = match self.options.measure {
                 Measure::Events => now.events.saturating_sub(before.events),
                 Measure::Time => now.time.saturating_sub(before.time),
             };
             if since > 0 {
-                more.add(key.clone(), since);
+                more.add(known.key.clone(), since);
             }
         }
         Ok(more)
@@ -232,10 +251,19 @@ impl<'a> Collector<'a> {
                 stack,
                 function: sources.index(record.slot),
                 pid: self.options.processes.then_some(record.program.pid),
-                comm: self.options.processes.then(|| record.comm.as_str().into()),
+                comm: self.options.processes.then(|| self.comm(&record.comm)),
             };
-            self.known.insert(record.key, (key, cut));
+            self.known.insert(record.key, Known { key, cut, before: Counted::default() });
         }
+    }
+
+    fn comm(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.comms.get(name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        self.comms.insert(new.clone());
+        new
     }
 
     /// The stacks that were named since the last call, where they are new.
@@ -246,7 +274,7 @@ impl<'a> Collector<'a> {
 
     /// Events that were counted, as far as they were read.
     pub fn events(&self) -> u64 {
-        self.before.values().map(|counted| counted.events).sum::<u64>() + self.not_handed_over
+        self.known.values().map(|known| known.before.events).sum::<u64>() + self.not_handed_over
     }
 
     /// Events that were counted with a stack that user space was not given.
@@ -256,12 +284,11 @@ impl<'a> Collector<'a> {
 
     /// Events with a stack that is deeper than what is walked.
     pub fn cut(&self) -> u64 {
-        let is_cut = |key: &Key| self.known.get(key).is_some_and(|(_, cut)| *cut);
-        self.before.iter().filter(|(key, _)| is_cut(key)).map(|(_, counted)| counted.events).sum()
+        self.known.values().filter(|known| known.cut).map(|known| known.before.events).sum()
     }
 }
 
-fn ring<'a>(map: &dyn MapCore, arrived: Rc<RefCell<Vec<Record>>>) -> libbpf_rs::Result<RingBuffer<'a>> {
+fn ring(map: &dyn MapCore, arrived: Rc<RefCell<Vec<Record>>>) -> libbpf_rs::Result<RingBuffer<'static>> {
     let mut builder = RingBufferBuilder::new();
     builder.add(map, move |bytes| {
         arrived.borrow_mut().extend(record::decode(bytes));

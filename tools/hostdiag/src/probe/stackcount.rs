@@ -5,7 +5,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::Result;
-use hostdiag_model::stacks::Additions;
 use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapHandle, OpenObject};
@@ -27,7 +26,7 @@ const MAX_ROWS: usize = 512;
 /// Programs that count stacks, attached.
 pub struct Counting<'a> {
     skel: StackcountSkel<'a>,
-    stacks: Collector<'a>,
+    stacks: Collector,
     /// Index of the function of each slot.
     indexes: HashMap<u32, usize>,
     /// What was attached; taken by who wants to detach.
@@ -123,15 +122,7 @@ impl Tool for Counting<'_> {
         }
     }
 
-    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.skel.maps.stacks.as_fd())
-    }
-
-    fn drain(&mut self) {
-        self.stacks.drain();
-    }
-
-    fn stacks(&mut self) -> Additions {
-        self.stacks.additions()
+    fn collector(&mut self) -> Option<&mut Collector> {
+        Some(&mut self.stacks)
     }
 }

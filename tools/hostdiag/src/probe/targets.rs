@@ -324,7 +324,9 @@ impl Targets {
                         None => open.iter().map(same).collect(),
                     };
                 }
-                Ok((attached, left)) => {
+                Ok((mut attached, left)) => {
+                    let no_event = attached.no_event.take();
+                    let reason = no_event.map_or(reason, |error| Reason::NoEvent { error: words(&error) });
                     let slots: HashSet<u32> = left.iter().map(|(target, _)| target.slot).collect();
                     open.retain(|target| !slots.contains(&target.slot));
                     done.attached.extend(attached);

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
 use hostdiag_model::Histogram;
-use hostdiag_model::stacks::{Additions, StackCounts, StackKey};
+use hostdiag_model::stacks::{StackCounts, StackKey};
 use hostdiag_model::trace::{
     Accounting, Asked, AskedTimers, Attach, Filter, Function, Head, Mechanism, Payload, Reason, Timer,
     TimerCount, timers,
@@ -73,7 +73,7 @@ pub struct Counting<'a> {
     /// Each row at the last reading.
     before: HashMap<u32, Seen>,
     /// From where timers are started, by row; absent where it was not asked for.
-    stacks: Option<Collector<'a>>,
+    stacks: Option<Collector>,
 }
 
 /// All that was counted of a row so far.
@@ -359,15 +359,7 @@ impl Tool for Counting<'_> {
         }
     }
 
-    fn arrivals(&self) -> Option<BorrowedFd<'_>> {
-        self.stacks.is_some().then(|| self.skel.maps.stacks.as_fd())
-    }
-
-    fn drain(&mut self) {
-        self.stacks.iter_mut().for_each(Collector::drain);
-    }
-
-    fn stacks(&mut self) -> Additions {
-        self.stacks.as_mut().map(Collector::additions).unwrap_or_default()
+    fn collector(&mut self) -> Option<&mut Collector> {
+        self.stacks.as_mut()
     }
 }

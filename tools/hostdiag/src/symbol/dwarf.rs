@@ -1,4 +1,4 @@
-//! Names by blazesym: symbols and debug information of ELF files, and the vDSO.
+//! Names by blazesym: debug information of ELF files, and the vDSO.
 
 use std::fs;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use blazesym::Pid;
 use blazesym::symbolize::{Input, Reason, Sym, Symbolized, Symbolizer, source};
 
+use super::file::Found;
 use super::{Name, Unknown};
 use crate::process;
 
@@ -33,26 +34,10 @@ impl Default for Dwarf {
 }
 
 impl Dwarf {
-    /// Names at offsets of a file, one for each in the same order. `debug` is
-    /// whether debug information may be used, also of the files that it names.
-    ///
-    /// The file's own symbols come first, so that names do not depend on whether
-    /// a host has debug information: it adds inlined functions, and functions
-    /// that the file was stripped of.
-    pub(super) fn names(&self, file: &Path, debug: bool, offsets: &[u64]) -> Vec<Result<Name, Unknown>> {
-        let mut names = self.ask(file, false, offsets);
-        if debug {
-            for (name, more) in names.iter_mut().zip(self.ask(file, true, offsets)) {
-                merge(name, more);
-            }
-        }
-        names.into_iter().map(|found| found.map(|found| found.name)).collect()
-    }
-
-    fn ask(&self, file: &Path, debug: bool, offsets: &[u64]) -> Vec<Result<Found, Unknown>> {
-        let mut source = source::Elf::new(file);
-        source.debug_syms = debug;
-        match self.symbolizer.symbolize(&source.into(), Input::FileOffset(offsets)) {
+    /// What debug information says of offsets of a file, one for each in the same
+    /// order; where it says nothing, what the file's symbols do.
+    pub(super) fn ask(&self, file: &Path, offsets: &[u64]) -> Vec<Result<Found, Unknown>> {
+        match self.symbolizer.symbolize(&source::Elf::new(file).into(), Input::FileOffset(offsets)) {
             Ok(found) => found.into_iter().map(found_of).collect(),
             Err(_) => vec![Err(Unknown::BadFile); offsets.len()],
         }
@@ -77,21 +62,12 @@ impl Dwarf {
     }
 }
 
-/// A name, and whether a range of known size has it.
-#[derive(Clone)]
-struct Found {
-    name: Name,
-    sized: bool,
-}
-
-/// Adds what debug information says of an address to what a file says.
-fn merge(name: &mut Result<Found, Unknown>, more: Result<Found, Unknown>) {
-    match (name, more) {
-        // Labels of assembler have no size, and reach to the next symbol.
-        (Ok(name), Ok(more)) if name.sized => name.name.inlined = more.name.inlined,
-        (name, Ok(more)) => *name = Ok(more),
-        (_, Err(_)) => {}
-    }
+/// The name as its source has it, of Rust or C++; nothing of other names.
+pub(super) fn demangled(name: &str) -> Option<String> {
+    let rust = || Some(format!("{:#}", rustc_demangle::try_demangle(name).ok()?));
+    // Else every name is taken for one of C++, as `i` is for int.
+    let cpp = || cpp_demangle::Symbol::new(name).ok()?.demangle().ok();
+    if name.starts_with('_') { rust().or_else(cpp) } else { None }
 }
 
 fn found_of(found: Symbolized<'_>) -> Result<Found, Unknown> {

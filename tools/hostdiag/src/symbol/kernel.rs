@@ -20,7 +20,7 @@ const LARGEST_PROGRAM: u64 = 1 << 20;
 pub struct Table {
     state: Kallsyms,
     /// All names in a row.
-    names: String,
+    names: Vec<u8>,
     functions: Vec<Function>,
     modules: Vec<Module>,
     /// Where the kernel's own code ends: the symbol `_etext`.
@@ -58,31 +58,31 @@ impl Table {
         let ends = module_ends(modules);
         let mut table = Self {
             state: Kallsyms::Unreadable,
-            names: String::new(),
+            names: Vec::new(),
             functions: Vec::new(),
             modules: Vec::new(),
             end: None,
         };
         let mut numbers = HashMap::new();
-        let mut line = String::new();
-        while kallsyms.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-            table.add(&line, &ends, &mut numbers);
+        let mut line = Vec::new();
+        while kallsyms.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            table.add(line.trim_ascii_end(), &ends, &mut numbers);
             line.clear();
         }
-        // Stable: of several names of one address the first stands, as in the
-        // kernel's own messages (get_symbol_pos()).
-        table.functions.sort_by_key(|function| function.address);
+        // Of several names of one address the first stands, as in the kernel's own
+        // messages (get_symbol_pos()).
+        table.functions.sort_unstable_by_key(|function| (function.address, function.name));
         table.functions.dedup_by_key(|function| function.address);
         table
     }
 
     /// `ADDRESS TYPE NAME[<tab>[MODULE]]`
-    fn add(&mut self, line: &str, ends: &HashMap<&str, u64>, numbers: &mut HashMap<String, u16>) {
-        let mut words = line.split_whitespace();
+    fn add(&mut self, line: &[u8], ends: &HashMap<&str, u64>, numbers: &mut HashMap<String, u16>) {
+        let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
         let (Some(address), Some(kind), Some(name)) = (words.next(), words.next(), words.next()) else {
             return;
         };
-        let Ok(address) = u64::from_str_radix(address, 16) else { return };
+        let Some(address) = hexadecimal(address) else { return };
         if self.state == Kallsyms::Unreadable {
             self.state = Kallsyms::Hidden;
         }
@@ -90,23 +90,24 @@ impl Table {
             return;
         }
         self.state = Kallsyms::Shown;
-        if name == "_etext" {
+        if name == b"_etext" {
             self.end = Some(address);
         }
-        if !matches!(kind, "t" | "T" | "w" | "W") {
+        if !matches!(kind, b"t" | b"T" | b"w" | b"W") {
             return;
         }
         let module = words.next().map_or(0, |word| self.module(word, ends, numbers));
         let (Ok(start), Ok(length)) = (u32::try_from(self.names.len()), u16::try_from(name.len())) else {
             return;
         };
-        self.names.push_str(name);
+        self.names.extend_from_slice(name);
         self.functions.push(Function { address, name: start, length, module });
     }
 
     /// The number of a module in brackets; 0 where there are too many of them.
-    fn module(&mut self, word: &str, ends: &HashMap<&str, u64>, numbers: &mut HashMap<String, u16>) -> u16 {
-        let name = word.trim_start_matches('[').trim_end_matches(']');
+    fn module(&mut self, word: &[u8], ends: &HashMap<&str, u64>, numbers: &mut HashMap<String, u16>) -> u16 {
+        let name = String::from_utf8_lossy(word);
+        let name = name.trim_start_matches('[').trim_end_matches(']');
         if let Some(number) = numbers.get(name) {
             return *number;
         }
@@ -124,12 +125,12 @@ impl Table {
     /// Where a function begins; nothing where there is none of that name, or
     /// more than one.
     pub fn address(&self, name: &str) -> Option<u64> {
-        let mut named = self.functions.iter().filter(|function| self.name(function) == name);
+        let mut named = self.functions.iter().filter(|function| self.name(function) == name.as_bytes());
         let function = named.next()?;
         named.next().is_none().then_some(function.address)
     }
 
-    fn name(&self, function: &Function) -> &str {
+    fn name(&self, function: &Function) -> &[u8] {
         let start = function.name as usize;
         self.names.get(start..start + usize::from(function.length)).unwrap_or_default()
     }
@@ -157,13 +158,19 @@ impl Table {
         let offset = address - function.address;
         Symbol {
             name: Ok(Name {
-                function: self.name(function).to_owned(),
+                function: String::from_utf8_lossy(self.name(function)).into_owned(),
                 offset: Some(offset),
                 inlined: Vec::new(),
             }),
             module: module.map(|module| module.name.clone()),
         }
     }
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).map(u64::from);
+    let add = |number: u64, byte| Some(number.checked_mul(16)? | digit(byte)?);
+    digits.iter().try_fold(0, add)
 }
 
 /// `NAME SIZE USERS BY STATE ADDRESS`: where each module ends. From 6.4 on the

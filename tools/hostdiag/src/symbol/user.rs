@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use super::dwarf::Dwarf;
+use super::file::Opened;
 use super::perf_map::{self, PerfMap};
 use super::{Name, Program, Symbol, Unknown};
 use crate::elf;
@@ -29,12 +30,6 @@ pub(super) struct Files {
     known: HashMap<(String, u64, OsString), usize>,
 }
 
-struct Opened {
-    file: File,
-    /// Whether its debug information is used.
-    debug: bool,
-}
-
 impl Files {
     /// The number of the file behind a mapping.
     fn open(&mut self, pid: u32, mapping: &Mapping) -> Result<usize, Unknown> {
@@ -51,7 +46,7 @@ impl Files {
 
     fn names(&self, number: usize, offsets: &[u64]) -> Vec<Result<Name, Unknown>> {
         match self.opened.get(number) {
-            Some(Opened { file, debug }) => self.dwarf.names(&process::path_of(file), *debug, offsets),
+            Some(opened) => opened.names(&self.dwarf, offsets),
             None => vec![Err(Unknown::Unreadable); offsets.len()],
         }
     }
@@ -63,7 +58,9 @@ fn open(pid: u32, mapping: &Mapping) -> Result<Opened, Unknown> {
     let of_root = about.uid() == 0 && about.mode() & 0o022 == 0;
     let shape = elf::shape(&file).filter(|_| of_root || about.len() <= LARGEST).ok_or(Unknown::BadFile)?;
     // Others may name any path as that of their debug information.
-    Ok(Opened { file, debug: of_root || !shape.linked })
+    let path = std::fs::read_link(process::path_of(&file)).unwrap_or_default();
+    let debug = (of_root || !shape.linked) && shape.has_debug_information(&path);
+    Ok(Opened::new(file, debug))
 }
 
 /// The reason behind an error; `absent` where something is not there.

@@ -10,16 +10,16 @@ use object::read::ReadCache;
 
 use super::Name;
 use super::dwarf::Dwarf;
+use super::file::Opened;
 use super::kernel::Table;
 use crate::elf::{self, Bounded, Place};
-use crate::process::path_of;
 
 /// A function that every kernel has once.
 const ANCHOR: &str = "schedule";
 
 /// The uncompressed kernel, with debug information.
 pub(super) struct Vmlinux {
-    file: File,
+    file: Opened,
     /// What to take from an address of the running kernel, which lies at random,
     /// for the offset in the file.
     shift: u64,
@@ -51,14 +51,14 @@ impl Vmlinux {
             ControlFlow::Continue(())
         });
         let shift = table.address(anchor)?.checked_sub(offset?)?;
-        Some(Self { file, shift })
+        Some(Self { file: Opened::new(file, true), shift })
     }
 
     /// Adds inlined functions to names of the kernel's own code. A file of
     /// another build has other functions at these addresses, and adds nothing.
     pub(super) fn add_inlined(&self, dwarf: &Dwarf, names: &mut [(u64, &mut Name)]) {
         let offsets: Vec<u64> = names.iter().map(|(address, _)| address.wrapping_sub(self.shift)).collect();
-        let found = dwarf.names(&path_of(&self.file), true, &offsets);
+        let found = self.file.names(dwarf, &offsets);
         for ((_, name), found) in names.iter_mut().zip(found) {
             if let Ok(found) = found
                 && (&found.function, found.offset) == (&name.function, name.offset)

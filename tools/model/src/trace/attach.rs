@@ -94,6 +94,11 @@ pub enum Reason {
         /// The kernel's error.
         error: String,
     },
+    /// One by one, because the kernel refused so many kprobes as one event.
+    NoEvent {
+        /// The kernel's error.
+        error: String,
+    },
 }
 
 /// An attached function or event.

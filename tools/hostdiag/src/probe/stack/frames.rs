@@ -1,5 +1,6 @@
 //! From addresses to stacks with names.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::sync::Arc;
@@ -55,8 +56,21 @@ struct Walked {
 
 /// Names of the addresses of some records.
 struct Names {
-    kernel: HashMap<Address, symbol::Symbol>,
-    user: HashMap<(Program, Address), symbol::Symbol>,
+    kernel: HashMap<Address, Known>,
+    user: HashMap<(Program, Address), Known>,
+}
+
+/// What is known of an address.
+struct Known {
+    symbol: symbol::Symbol,
+    /// Its frames in the table, once a stack has it.
+    frames: OnceCell<Vec<u32>>,
+}
+
+impl From<symbol::Symbol> for Known {
+    fn from(symbol: symbol::Symbol) -> Self {
+        Self { symbol, frames: OnceCell::new() }
+    }
 }
 
 impl Naming {
@@ -126,8 +140,8 @@ impl Naming {
     fn without_ours(&self, walked: &Walked, names: &Names) -> Walked {
         let Some(addresses) = walked.addresses.as_ref().filter(|_| self.raw) else { return walked.clone() };
         let is_ours = |address: &&Address| {
-            let symbol = names.kernel.get(address);
-            symbol.is_some_and(|symbol| {
+            let known = names.kernel.get(address);
+            known.is_some_and(|Known { symbol, .. }| {
                 let name = symbol.name.as_ref().map_or("", |name| name.function.as_str());
                 symbol.module.as_deref() == Some("bpf")
                     || CALLS_US.iter().any(|known| name.starts_with(known))
@@ -144,11 +158,12 @@ impl Naming {
             of_user.entry(record.program).or_default().extend(user.addresses.iter().flatten());
         }
         let wanted: Vec<Address> = of_kernel.into_iter().collect();
-        let kernel = wanted.iter().copied().zip(self.symbols.kernel(&wanted)).collect();
+        let found = self.symbols.kernel(&wanted).into_iter().map(Known::from);
+        let kernel = wanted.iter().copied().zip(found).collect();
         let mut user = HashMap::new();
         for (program, wanted) in of_user.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
             let wanted: Vec<Address> = wanted.into_iter().collect();
-            let found = self.symbols.user(program, &wanted);
+            let found = self.symbols.user(program, &wanted).into_iter().map(Known::from);
             user.extend(wanted.iter().map(|address| (program, *address)).zip(found));
         }
         Names { kernel, user }
@@ -159,12 +174,12 @@ impl Naming {
     fn user_part<'a>(
         &self,
         (walked, own): (&Walked, Option<&Function>),
-        name: impl Fn(Address) -> Option<&'a symbol::Symbol>,
+        name: impl Fn(Address) -> Option<&'a Known>,
         table: &mut StackTable,
     ) -> Part {
         let mut part = self.part(walked, &name, table);
         let first = walked.addresses.iter().flatten().next();
-        let unknown = first.filter(|address| name(**address).is_none_or(|symbol| symbol.name.is_err()));
+        let unknown = first.filter(|address| name(**address).is_none_or(|known| known.symbol.name.is_err()));
         if let (Some(address), Some(function), Some(frame)) = (unknown, own, part.frames.first_mut()) {
             *frame = table.add_frame(entry_frame(address.value(), function));
         }
@@ -174,7 +189,7 @@ impl Naming {
     fn part<'a>(
         &self,
         walked: &Walked,
-        name: impl Fn(Address) -> Option<&'a symbol::Symbol>,
+        name: impl Fn(Address) -> Option<&'a Known>,
         table: &mut StackTable,
     ) -> Part {
         let Some(addresses) = &walked.addresses else {
@@ -182,8 +197,10 @@ impl Naming {
         };
         let mut frames = Vec::new();
         for address in addresses {
-            let Some(symbol) = name(*address) else { continue };
-            frames.extend(in_table(address.value(), symbol).map(|frame| table.add_frame(frame)));
+            let Some(known) = name(*address) else { continue };
+            let frame = |frame| table.add_frame(frame);
+            let known_frames = || in_table(address.value(), &known.symbol).map(frame).collect();
+            frames.extend(known.frames.get_or_init(known_frames));
         }
         let gap = walked.cut.then(|| format!("no more than {} frames are walked", self.most).into());
         Part { frames, gap }
@@ -238,9 +255,9 @@ fn callers(frames: &[u64], entry: u64) -> Vec<Address> {
 const INTERRUPTS: [&str; 2] = ["asm_sysvec_", "asm_common_interrupt"];
 
 /// The process that an interrupt came upon is no part of why it came.
-fn leave_causes([kernel, user]: &mut [Walked; 2], names: &HashMap<Address, symbol::Symbol>) {
+fn leave_causes([kernel, user]: &mut [Walked; 2], names: &HashMap<Address, Known>) {
     let is_interrupt = |address: &Address| {
-        let name = names.get(address).and_then(|symbol| symbol.name.as_ref().ok());
+        let name = names.get(address).and_then(|known| known.symbol.name.as_ref().ok());
         name.is_some_and(|name| INTERRUPTS.iter().any(|start| name.function.starts_with(start)))
     };
     if kernel.addresses.iter().flatten().any(is_interrupt) {
@@ -286,7 +303,7 @@ mod tests {
                 module: None,
             };
             let addresses: Vec<Address> = (0..kernel.len() as u64).map(Address::Return).collect();
-            let names = addresses.iter().copied().zip(kernel.iter().map(symbol)).collect();
+            let names = addresses.iter().copied().zip(kernel.iter().map(symbol).map(Known::from)).collect();
             let walked = |addresses| Walked { addresses: Some(addresses), cut: false };
             let mut parts = [walked(addresses), walked(vec![Address::At(7)])];
             leave_causes(&mut parts, &names);
