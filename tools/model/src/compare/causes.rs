@@ -259,7 +259,7 @@ fn of_part(part: &Part) -> Vec<Symptom> {
             })
             .collect()
         }
-        Changes::Offload(_) => Vec::new(),
+        Changes::Values(_) | Changes::Distribution(_) | Changes::Offload(_) => Vec::new(),
     }
 }
 

@@ -126,7 +126,7 @@ fn part(
         Some(Kind::Profile) => PartKind::Profile,
         Some(Kind::Waits) => PartKind::Waits,
         Some(Kind::Latency) => PartKind::Latency,
-        Some(Kind::Offload) | None => return Ok(None),
+        Some(Kind::Values | Kind::Distributions | Kind::Offload) | None => return Ok(None),
     };
     match diff::compare(a, b, how) {
         Ok(comparison) => Ok(Some(Part { command, patterns, kind, comparison })),
