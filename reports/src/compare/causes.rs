@@ -60,7 +60,10 @@ fn carried(report: &Report, cause: &Cause) -> String {
     };
     let total = report.cores.map(|cores| cores.difference());
     let cores = match (cause.cores, total) {
-        (Some(cores), Some(total)) => format!("   explains {} of {} cores", signed(cores), signed(total)),
+        (Some(cores), Some(total)) if cores * total > 0.0 => {
+            format!("   explains {} of {} cores", short(cores.abs()), short(total.abs()))
+        }
+        (Some(cores), Some(_)) => format!("   {} cores, against the change", signed(cores)),
         (Some(cores), None) => format!("   {} cores", signed(cores)),
         _ => String::new(),
     };

@@ -48,7 +48,11 @@ fn work(page: &mut Page, report: &Report) {
             of(kind).unwrap_or_default(),
             short(times)
         ),
-        Basis::Unknown => "not known: compared by second (--work A,B says it)".into(),
+        Basis::Unknown => {
+            let switches =
+                of(WorkKind::ContextSwitches).map_or("not known".into(), |words| words + ", no network");
+            format!("{switches}: compared by second (--work A,B says the work)")
+        }
         Basis::NotComparable => {
             format!("{}: not comparable", work.measures.first().map(amounts).unwrap_or_default())
         }

@@ -23,6 +23,9 @@ const SENDING: &[&str] = &[
     "tcp_write_timer*",
     "tcp_tasklet_func",
     "tcp_tsq_*",
+    "__ip_queue_xmit",
+    "ip_output",
+    "ip_finish_output*",
     "__dev_queue_xmit",
     "dev_hard_start_xmit",
 ];
@@ -47,7 +50,7 @@ pub static RULES: &[Rule] = &[
         id: "offload-send",
         what: "the CPU copies, sums and cuts what the card could",
         settings: &[
-            on(Area::Nic, "tx-scatter-gather", Worse::Off),
+            on(Area::Nic, "tx-scatter-gather*", Worse::Off),
             on(Area::Nic, "tx-checksum-*", Worse::Off),
             on(Area::Nic, "tx-tcp*-segmentation", Worse::Off),
             on(Area::Nic, "tx-generic-segmentation", Worse::Off),
