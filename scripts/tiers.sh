@@ -139,7 +139,7 @@ tier_remote() {
     local folder=$root/target/remote libraries=/usr/lib/x86_64-linux-gnu
     needs_root remote
     need_build
-    need ssh:openssh-client tcsh:tcsh fish:fish busybox:busybox strip:binutils nsenter:util-linux \
+    need ssh:openssh-client sudo:sudo tcsh:tcsh fish:fish busybox:busybox-static strip:binutils nsenter:util-linux \
         "$libraries/libwrap.so.0:libwrap0"
     mkdir -p "$folder"
     if [[ ! -x $folder/sshd/usr/sbin/sshd ]]; then

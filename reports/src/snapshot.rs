@@ -29,7 +29,7 @@ pub fn text(recording: &Recording, snapshot: &Snapshot, options: Options) -> Str
     rates::put(&mut page, snapshot);
     if options.all {
         heading(&mut page, "Settings");
-        snapshot.settings.iter().for_each(|setting| line(&mut page, setting));
+        snapshot.settings.iter().for_each(|setting| line(&mut page, setting, usize::MAX));
         rates::put_all(&mut page, snapshot);
     } else {
         summary(&mut page, snapshot);
@@ -73,10 +73,10 @@ fn summary(page: &mut Page, snapshot: &Snapshot) {
     }
 }
 
-/// `  area      of name = value  FILE:LINE`
-fn line(page: &mut Page, setting: &Setting) {
+/// `  area      of name = value  FILE:LINE`, a longer value cut.
+fn line(page: &mut Page, setting: &Setting, longest: usize) {
     page.put(&format!("  {:<9} ", words::area(setting.area)));
-    page.put(&words::name(setting)).put(" = ").put(&words::value(&setting.value));
+    page.put(&words::name(setting)).put(" = ").put(&words::cut(&words::value(&setting.value), longest));
     if let Some(origin) = &setting.origin {
         page.ink(Ink::Dim, &format!("  {origin}"));
     }

@@ -1,4 +1,4 @@
-//! Properties of traces that no golden shows.
+//! Properties of traces and snapshots that no golden shows.
 use std::fs;
 use std::process::Command;
 
@@ -7,15 +7,20 @@ use hostdiag_model::Recording;
 use crate::root;
 
 #[test]
-fn every_trace_is_shown_in_every_format() {
-    let folder = root().join("tests/recordings/trace");
+fn every_trace_and_snapshot_is_shown_in_every_format() {
+    let seen = ["trace", "snapshot"].map(shown_in_every_format);
+    assert!(seen[0] >= 6 && seen[1] >= 2, "{seen:?}");
+}
+
+/// How many recordings of a kind there are.
+fn shown_in_every_format(kind: &str) -> usize {
     let mut seen = 0;
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(root().join("tests/recordings").join(kind)).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let session = fs::read_to_string(root().join(format!("tests/cli/trace-{name}.trycmd"))).unwrap();
-        let line = format!("$ hostdiag report tests/recordings/trace/{name}.hd\n");
-        assert!(session.contains(&line), "tests/cli/trace-{name}.trycmd lacks: {line}");
+        let session = fs::read_to_string(root().join(format!("tests/cli/{kind}-{name}.trycmd"))).unwrap();
+        let line = format!("$ hostdiag report tests/recordings/{kind}/{name}.hd\n");
+        assert!(session.contains(&line), "tests/cli/{kind}-{name}.trycmd lacks: {line}");
         let output = Command::new(env!("CARGO_BIN_EXE_hostdiag"))
             .args(["report", "--format", "json"])
             .arg(&path)
@@ -25,7 +30,7 @@ fn every_trace_is_shown_in_every_format() {
         assert!(same(&output.stdout) == same(&fs::read(&path).unwrap()), "{name}: another recording");
         seen += 1;
     }
-    assert!(seen >= 6);
+    seen
 }
 
 /// Not to the letter: how a graph is drawn is the library's.

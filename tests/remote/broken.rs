@@ -95,7 +95,7 @@ fn what_is_no_agent_is_no_danger() {
     fails("mark; yes", &["a frame of unknown kind 0x79"]);
     fails("mark; printf '{\\xff\\xff\\xff\\xff'; exec sleep 100", &["a frame of 4294967295 bytes"]);
     fails("mark; printf '{\\0\\0\\1\\0{}'", &["web17"]);
-    fails("mark; frame \"$(printf '[%.0s' {1..60000})\"", &["recursion limit"]);
+    fails("mark; frame '{\"type\":\"time\",\"x\":'$(printf '[%.0s' {1..60000})", &["recursion limit"]);
     fails("mark; frame '{\"type\":\"reboot\"}'", &["it said what is no reply"]);
     fails("mark; frame '{\"type\":\"done\"}'", &["it said what nobody asked for"]);
 }

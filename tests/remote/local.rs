@@ -41,7 +41,7 @@ fn the_agent_ends_with_its_stdin_in_the_middle_of_a_recording() {
 
 #[test]
 fn what_is_no_request_ends_the_agent() {
-    let deep = "[".repeat(60_000);
+    let deep = format!(r#"{{"type":"time","x":{}"#, "[".repeat(60_000));
     let long = [b"{".as_slice(), &u32::MAX.to_be_bytes()].concat();
     let unknown = frame(r#"{"type":"reboot"}"#);
     let path = r#"{"type":"record","tools":["stackcount"],"duration_ms":1,"max_overhead":1,"functions":["/bin/sh:main"]}"#;

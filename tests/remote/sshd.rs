@@ -22,7 +22,7 @@ pub(crate) const SHELLS: [(&str, &str); 5] = [
     ("fish", "/usr/bin/fish"),
 ];
 
-/// A folder that is gone afterwards. Not in a folder that a test mounts over.
+/// A folder that is gone afterwards.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -58,7 +58,7 @@ impl Drop for Folder {
     }
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
@@ -278,9 +278,10 @@ fn client(folder: &Folder, port: u16) -> String {
     format!(
         "Host nokey\n  IdentityFile {at}/stranger\n  HostKeyAlias web\nHost closed\n  Port 1\n\
          Host unknown\n  HostKeyAlias unknown\nHost changed\n  HostKeyAlias changed\n\
-         Host *\n  HostName 127.0.0.1\n  Port {port}\n  HostKeyAlias web\n  IdentityFile {at}/user\n  \
+         Host *\n  HostName 127.0.0.1\n  Port {port}\n  HostKeyAlias web\n  \
          IdentitiesOnly yes\n  UserKnownHostsFile {at}/known_hosts\n  GlobalKnownHostsFile /dev/null\n  \
          StdinNull yes\n  RequestTTY force\n  ForwardAgent yes\n  ControlMaster auto\n  ControlPath {at}/mux-%C\n  \
-         ControlPersist 60\n  RemoteCommand false\n  PermitLocalCommand yes\n  LocalCommand touch {at}/local-command\n"
+         ControlPersist 60\n  RemoteCommand false\n  PermitLocalCommand yes\n  LocalCommand touch {at}/local-command\n\
+         Host * !nokey\n  IdentityFile {at}/user\n"
     )
 }

@@ -63,8 +63,8 @@ fn work(page: &mut Page, report: &Report) {
 /// `A 4.10  B 4.06 Gbit/s sent`.
 fn amounts(measure: &Measure) -> String {
     let (factor, unit) = match measure.kind {
-        WorkKind::BytesSent => (8.0, "bit/s sent"),
-        WorkKind::BytesReceived => (8.0, "bit/s received"),
+        WorkKind::BytesSent => (8.0, " bit/s sent"),
+        WorkKind::BytesReceived => (8.0, " bit/s received"),
         WorkKind::PacketsSent => (1.0, " packets/s sent"),
         WorkKind::PacketsReceived => (1.0, " packets/s received"),
         WorkKind::ContextSwitches => (1.0, " context switches/s"),

@@ -5,7 +5,7 @@ use hostdiag_model::diff::Verdict;
 use hostdiag_model::diff::settings::Class;
 
 use super::Options;
-use super::causes::{symptom_of_rate, title};
+use super::causes::{lines, symptom_of_rate, title};
 use crate::diff::number::signed;
 use crate::page::{Page, count};
 
@@ -55,7 +55,7 @@ fn class(class: Class) -> &'static str {
 /// `unexplained: +2.5 cores, mostly shrink_node +1.9`.
 fn unexplained(report: &Report) -> Option<String> {
     let changed = report.cores.is_some_and(|cores| cores.change.verdict != Verdict::Same);
-    let rest = report.unexplained.as_ref().filter(|_| changed)?;
+    let rest = report.unexplained.as_ref().filter(|rest| changed && !rest.mostly.is_empty())?;
     let mostly: Vec<String> =
         rest.mostly.iter().map(|frame| format!("{} {}", frame.name, signed(frame.cores))).collect();
     let mostly = if mostly.is_empty() { String::new() } else { format!(", mostly {}", mostly.join(", ")) };
@@ -65,8 +65,7 @@ fn unexplained(report: &Report) -> Option<String> {
 /// Counters that moved, beside those that are a symptom.
 fn rates(page: &mut Page, report: &Report, options: Options) {
     let most = if options.all { usize::MAX } else { COUNTERS };
-    let words: Vec<String> = report.rates.iter().take(most).map(symptom_of_rate).collect();
-    if !words.is_empty() {
-        page.put("counters   ").line(&words.join("   "));
+    for line in lines(report.rates.iter().take(most).map(symptom_of_rate)) {
+        page.line(&format!("counters   {line}"));
     }
 }

@@ -11,6 +11,8 @@ use crate::page::{Ink, Page, count};
 
 /// More are named with `--all`.
 const MAX_ROWS: usize = 20;
+/// Characters of a value; with `--all` the whole.
+const MAX_VALUE: usize = 60;
 /// Reasons for which settings could not be read.
 const MAX_REASONS: usize = 4;
 /// Configurations that look for faults in the kernel, at the cost of its speed.
@@ -62,7 +64,8 @@ pub(super) fn put(page: &mut Page, snapshot: &Snapshot, all: bool) {
         page.put("  offload   ").ink(Ink::Red, &count(findings, "finding")).line(": hostdiag offload");
     }
     let shown = if all { rows.len() } else { rows.len().min(MAX_ROWS) };
-    rows[..shown].iter().for_each(|setting| line(page, setting));
+    let longest = if all { usize::MAX } else { MAX_VALUE };
+    rows[..shown].iter().for_each(|setting| line(page, setting, longest));
     if shown < rows.len() {
         page.ink(Ink::Dim, &format!("  ... {} more (--all)\n", rows.len() - shown));
     }

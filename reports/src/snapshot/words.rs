@@ -57,3 +57,11 @@ pub(super) fn wrapped(words: &[String]) -> Vec<String> {
     }
     lines
 }
+
+/// The first characters of a longer text.
+pub(super) fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}

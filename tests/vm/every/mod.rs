@@ -31,6 +31,7 @@ mod offload_refused;
 #[path = "../../live/profile.rs"]
 mod profile;
 mod profile_cpus;
+mod record;
 mod role_facts;
 mod snapshot;
 #[path = "../../live/snapshot.rs"]

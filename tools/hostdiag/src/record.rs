@@ -71,7 +71,7 @@ pub fn step(order: &Order, control: &mut dyn Control) -> Result<()> {
                 let place = Place { tool: *tool, line, said: &said };
                 let part = tools::run(order, &place);
                 // Nobody hears it any more where `control` has failed.
-                let _ = said.send(Said::Ended(*tool, part));
+                let _ = said.send(Said::Ended(*tool, Box::new(part)));
             });
         }
         drop(said);
@@ -93,7 +93,7 @@ struct Line {
 enum Said {
     Attached(Tool),
     /// Nothing was recorded where it ended before it began.
-    Ended(Tool, Result<Option<Recording>>),
+    Ended(Tool, Box<Result<Option<Recording>>>),
 }
 
 /// A tool at its start.

@@ -8,7 +8,7 @@ use hostdiag_model::Capture;
 use self::meeting::Meeting;
 pub use self::target::Target;
 use crate::fail::Failure;
-use crate::record::{Plan, Tool};
+use crate::record::{Order, Plan, Tool};
 use crate::stop::Stop;
 
 pub mod agent;
@@ -53,6 +53,8 @@ pub struct Outcome {
 struct Together<'a> {
     plan: &'a Plan,
     options: Options,
+    /// Told when all begin a step.
+    begins: &'a (dyn Fn(&Order) + Sync),
     meeting: Meeting,
     /// Sessions that may still connect at this time.
     places: AtomicUsize,
@@ -65,10 +67,17 @@ struct Together<'a> {
 /// Records all of these hosts at the same time: they begin each step of the plan together.
 /// Where the plan names no functions, those are traced on all that stand out on any.
 /// A signal ends it early with what there is, a second one at once.
-pub fn record_all(targets: Vec<Target>, plan: &Plan, options: Options, stop: &Stop) -> Vec<Outcome> {
+/// `begins` is told when all have come to a step.
+pub fn record_all(
+    targets: Vec<Target>,
+    (plan, options): (&Plan, Options),
+    stop: &Stop,
+    begins: &(dyn Fn(&Order) + Sync),
+) -> Vec<Outcome> {
     let together = Together {
         plan,
         options,
+        begins,
         meeting: Meeting::of(targets.len()),
         places: AtomicUsize::new(AT_A_TIME),
         end: AtomicBool::new(false),

@@ -71,7 +71,7 @@ pub fn take(interval: Duration, stop: &Stop) -> Recording {
         Err(error) => found.unreadable(Key { area: Area::Log, of: None, name: "kmsg" }, error),
     }
     if !interval.is_zero() {
-        count(&found, &mut snapshot, (interval, stop), log.ok());
+        count(&mut found, &mut snapshot, (interval, stop), log.ok());
     }
     snapshot.settings = found.finish();
     Recording {
@@ -87,12 +87,18 @@ pub fn take(interval: Duration, stop: &Stop) -> Recording {
 }
 
 /// Reads all counters twice, so that what was read before is over by then.
-fn count(found: &Found<'_>, snapshot: &mut Snapshot, (interval, stop): (Duration, &Stop), log: Option<Log>) {
+fn count(
+    found: &mut Found<'_>,
+    snapshot: &mut Snapshot,
+    (interval, stop): (Duration, &Stop),
+    log: Option<Log>,
+) {
     // A counter is as long after the start of its reading in both.
     let (clock, before) = (Instant::now(), Counts::read(found));
     stop.wait(interval.saturating_sub(clock.elapsed()));
     let elapsed = clock.elapsed();
     let after = Counts::read(found);
+    after.unread(found);
     snapshot.interval_ms = elapsed.as_millis() as u64;
     snapshot.rates = after.since(&before);
     snapshot.rates.extend(log.into_iter().flat_map(|mut log| log.read().rates().collect::<Vec<_>>()));

@@ -17,17 +17,22 @@ use crate::stop::Stop;
 
 /// Record a host into one file, to be compared with another time or another host.
 ///
-/// Tools that do not disturb one another run at the same time: first the audit of
-/// offloads, a profile and timers, then how long the functions take that stand out in
+/// Tools that do not disturb one another run at the same time: first a snapshot, the audit
+/// of offloads, a profile and timers, then how long the functions take that stand out in
 /// the profile, then from where they are called. Each step lasts --duration. Ctrl-C
 /// ends it early, with what there is. `hostdiag report` shows what is in the file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  hostdiag record -o before.hd\n  \
+#[command(
+    mut_arg("push", |push| push.requires("on")),
+    mut_arg("sudo", |sudo| sudo.requires("on")),
+    after_help = "Examples:\n  hostdiag record -o before.hd\n  \
     hostdiag record --plan quick --duration 30s -o quick.hd\n  \
-    hostdiag record --plan funclatency --functions do_sendfile -o sendfile.hd\n\n\
-    Exit status: 0 recorded; 2 wrong usage or an error; 4 a privilege or kernel feature is missing. \
+    hostdiag record --plan funclatency --functions do_sendfile -o sendfile.hd\n  \
+    hostdiag record --on root@web17,root@web18 --push -o both.hd\n\n\
+    Exit status: 0 recorded; 2 wrong usage or an error; 4 a privilege or kernel feature is missing; \
     5 a host of --on failed. Where only some tools or hosts fail the rest is kept, and the status is that \
-    of the first.")]
+    of the first."
+)]
 pub struct Args {
     /// What is recorded: default, quick (without functions), offload, or tools with
     /// commas between them.
@@ -110,22 +115,40 @@ pub fn run(args: &Args) -> Result<Status> {
 
 /// Other hosts: what came of them, one behind the other.
 fn elsewhere(args: &Args, targets: Vec<Target>, stop: &Stop) -> Result<Status> {
-    let outcomes = remote::record_all(targets, &args.plan(), args.remote.options(), stop);
-    let (mut kept, mut status) = (0, Status::Fine);
+    let how = (&args.plan(), args.remote.options());
+    let outcomes = remote::record_all(targets, how, stop, &|order| begins(order));
+    let mut status = Status::Fine;
     for (tool, failure) in outcomes.iter().flat_map(|outcome| &outcome.failures) {
-        let tool = tool.map(|tool| format!("{} failed: ", tool.as_str())).unwrap_or_default();
-        let hint = failure.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        output::warn(&format!("{tool}{failure} [{}]{hint}", failure.code.as_str()));
+        lacks(*tool, &failure.to_string(), Some(failure));
         status = Status::Remote;
     }
-    output::save(&args.output, |out| {
-        outcomes.iter().try_for_each(|outcome| {
-            kept += outcome.capture.recordings.len();
-            outcome.capture.write(out)
-        })
-    })?;
-    said(kept, &args.output);
+    let kept: usize = outcomes.iter().map(|outcome| outcome.capture.recordings.len()).sum();
+    if kept > 0 {
+        output::save(&args.output, |out| outcomes.iter().try_for_each(|outcome| outcome.capture.write(out)))?;
+        said(kept, &args.output);
+    } else {
+        output::say("Nothing was recorded.");
+    }
     Ok(status)
+}
+
+/// What is not in the file, and what to do about it.
+fn lacks(tool: Option<Tool>, why: &str, failure: Option<&Failure>) {
+    let tool = tool.map(|tool| format!("{} failed: ", tool.as_str())).unwrap_or_default();
+    let code = failure.map(|failure| format!(" [{}]", failure.code.as_str())).unwrap_or_default();
+    let hint = failure.and_then(|failure| failure.hint.as_ref());
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    output::warn(&format!("{tool}{why}{code}{hint}"));
+}
+
+/// What is recorded now.
+pub(super) fn begins(order: &Order) {
+    let names: Vec<&str> = order.tools.iter().map(|tool| tool.as_str()).collect();
+    let functions = match order.tools.iter().any(|tool| tool.of_functions()) {
+        true if !order.functions.is_empty() => format!(" of {}", order.functions.join(", ")),
+        _ => String::new(),
+    };
+    output::say(&format!("Recording {}{functions}... Hit Ctrl-C to end.", names.join(", ")));
 }
 
 fn said(kept: usize, path: &Path) {
@@ -152,12 +175,7 @@ impl Run<'_> {
         if order.tools.iter().any(|tool| tool.of_functions()) && order.functions.is_empty() {
             order.functions = self.busiest();
         }
-        let names: Vec<&str> = order.tools.iter().map(|tool| tool.as_str()).collect();
-        let functions = match order.tools.iter().any(|tool| tool.of_functions()) {
-            true if !order.functions.is_empty() => format!(" of {}", order.functions.join(", ")),
-            _ => String::new(),
-        };
-        output::say(&format!("Recording {}{functions}... Hit Ctrl-C to end.", names.join(", ")));
+        begins(&order);
         self.ready = false;
         record::step(&order, self)
     }
@@ -204,7 +222,8 @@ impl Control for Run<'_> {
         let recording = match part {
             Ok(recording) => recording,
             Err(error) => {
-                output::warn(&format!("{} failed: {error:#}", tool.as_str()));
+                let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+                lacks(Some(tool), &format!("{error:#}"), failure);
                 self.failed.get_or_insert(error);
                 return Ok(());
             }

@@ -18,7 +18,7 @@ use crate::{duration, snapshot};
 /// Reads how kernel, CPUs, memory, disks, network and system are set up, with the file
 /// that sets what is set by one, and counts for a while what happens: CPU time,
 /// interrupts, packets, drops, stalls, trouble in the kernel's log. Changes nothing. As
-/// root it reads more; what it could not read it says. `hostdiag diff` compares two.
+/// root it reads more; what it could not read it says.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 read; 2 wrong usage or an error.")]
 pub struct Args {

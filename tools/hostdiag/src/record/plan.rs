@@ -50,6 +50,11 @@ impl Tool {
     pub fn of_functions(self) -> bool {
         matches!(self, Self::Funclatency | Self::Stackcount)
     }
+
+    /// Whether it loads programs of ours; the others work without root.
+    pub fn traces(self) -> bool {
+        !matches!(self, Self::Snapshot | Self::Offload)
+    }
 }
 
 /// Plans that have a name.

@@ -183,6 +183,8 @@ impl Link {
                 self.instead = if self.is_there { String::new() } else { error.to_string() };
                 self.ended()
             }
+            // It ended while the program was brought to it.
+            io::ErrorKind::BrokenPipe => self.ended(),
             _ => match error.downcast::<Failure>() {
                 Ok(failure) => Failure { message: format!("{}: {}", self.name, failure.message), ..failure },
                 Err(error) => self.broken(&words::shortened(&error.to_string())),

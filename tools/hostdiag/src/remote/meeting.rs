@@ -14,6 +14,16 @@ pub(super) struct Meeting {
 /// What is brought to a meeting.
 type Brought = Vec<Busy>;
 
+/// A meeting that was held.
+pub(super) struct Met {
+    /// What each has brought, in no order.
+    pub(super) brought: Vec<Brought>,
+    /// Since when all were there.
+    pub(super) since: Instant,
+    /// Whether this one came first, as just one of them.
+    pub(super) first: bool,
+}
+
 struct State {
     members: usize,
     /// What those have brought that are there.
@@ -38,16 +48,16 @@ impl Meeting {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for all the others; what each has brought, in no order, and since when all
-    /// were there.
-    pub(super) fn meet(&self, brought: Brought) -> (Vec<Brought>, Instant) {
+    /// Waits for all the others.
+    pub(super) fn meet(&self, brought: Brought) -> Met {
         let mut state = self.lock();
-        let held = state.held;
+        let (held, first) = (state.held, state.brought.is_empty());
         state.brought.push(brought);
         self.hold_where_all_are_there(&mut state);
         let waits = |state: &mut State| state.held == held;
         let state = self.changed.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
-        state.last.clone()
+        let (brought, since) = state.last.clone();
+        Met { brought, since, first }
     }
 
     /// One has left.
@@ -76,13 +86,12 @@ mod tests {
         let busy = |name: &str| vec![Busy { name: name.into(), ppm: 1 }];
         std::thread::scope(|scope| {
             let meeting = &meeting;
-            let rounds = ["a", "b", "c"].map(|name| {
-                scope.spawn(move || [meeting.meet(busy(name)).0.len(), meeting.meet(Vec::new()).0.len()])
-            });
+            let rounds = ["a", "b", "c"]
+                .map(|name| scope.spawn(move || [meeting.meet(busy(name)), meeting.meet(Vec::new())]));
             meeting.leave();
-            for round in rounds {
-                assert_eq!(round.join().unwrap(), [3, 3]);
-            }
+            let met = rounds.map(|round| round.join().unwrap());
+            assert!(met.iter().flatten().all(|met| met.brought.len() == 3));
+            assert!((0..2).all(|round| met.iter().filter(|met| met[round].first).count() == 1));
         });
     }
 }

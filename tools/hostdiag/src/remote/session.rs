@@ -36,7 +36,7 @@ fn run(outcome: &mut Outcome, together: &Together<'_>) -> Result<(), Failure> {
     let opened = Link::open(&outcome.target, together.options);
     together.give_place();
     let (mut link, hello) = opened?;
-    if !hello.root && !together.options.sudo {
+    if !hello.root && together.plan.tools.iter().any(|tool| tool.traces()) {
         let message = format!("{}: it may load no BPF programs there", outcome.target.name);
         let failure = Failure::new(Code::NoPrivilege, message);
         outcome.failures.push((None, failure.hint("log in as root, or become root there: --sudo")));
@@ -52,8 +52,8 @@ fn run(outcome: &mut Outcome, together: &Together<'_>) -> Result<(), Failure> {
             break;
         }
         if order.functions.is_empty() && order.tools.iter().any(|tool| tool.of_functions()) {
-            let (everywhere, _) = together.meeting.meet(link.busiest()?);
-            order.functions = busiest::together(&everywhere, FUNCTIONS);
+            let met = together.meeting.meet(link.busiest()?);
+            order.functions = busiest::together(&met.brought, FUNCTIONS);
         }
         let session = Session { link: &mut link, together, outcome, side: &side, bytes: Vec::new() };
         session.step(&order)?;
@@ -75,8 +75,11 @@ impl Session<'_> {
     fn step(mut self, order: &Order) -> Result<(), Failure> {
         self.link.say(&Request::Record(order.clone()))?;
         self.hear_until(&Reply::Ready, Instant::now() + SLACK)?;
-        let (_, all_ready) = self.together.meeting.meet(Vec::new());
-        let begin = all_ready + AHEAD;
+        let met = self.together.meeting.meet(Vec::new());
+        if met.first {
+            (self.together.begins)(order);
+        }
+        let begin = met.since + AHEAD;
         let at = i64::try_from(agent::now_us()).unwrap_or(i64::MAX)
             + i64::try_from(begin.saturating_duration_since(Instant::now()).as_micros()).unwrap_or(0)
             + self.side.clock_offset_us.unwrap_or(0);

@@ -4,10 +4,11 @@ mod cpu;
 mod net;
 
 use std::collections::BTreeMap;
+use std::io;
 
 use hostdiag_model::snapshot::{Area, Rate, Unit};
 
-use super::found::Found;
+use super::found::{Found, Key};
 use super::{bpf, irqs, nics, qdiscs};
 
 /// Area, of what, and name.
@@ -20,7 +21,11 @@ type Parser = fn(&str, &mut Counts);
 
 /// Counters at a moment.
 #[derive(Debug, Default)]
-pub(super) struct Counts(BTreeMap<Counter, (u64, Unit)>);
+pub(super) struct Counts {
+    all: BTreeMap<Counter, (u64, Unit)>,
+    /// Files that could not be read, and why.
+    unread: BTreeMap<(Area, String), io::Error>,
+}
 
 impl Counts {
     /// Adds events to a counter.
@@ -31,8 +36,23 @@ impl Counts {
     /// Adds to a counter in a unit.
     pub(super) fn add_in(&mut self, unit: Unit, (area, of, name): Name<'_>, count: u64) {
         let key = (area, of.map(str::to_owned), name.to_owned());
-        let (sum, _) = self.0.entry(key).or_insert((0, unit));
+        let (sum, _) = self.all.entry(key).or_insert((0, unit));
         *sum = sum.saturating_add(count);
+    }
+
+    /// Adds the counters of a file.
+    fn file(&mut self, found: &Found<'_>, (area, path): (Area, &str), parse: impl FnOnce(&str, &mut Self)) {
+        match found.text(path) {
+            Ok(text) => parse(&text, self),
+            Err(error) => drop(self.unread.insert((area, path.to_owned()), error)),
+        }
+    }
+
+    /// Adds what could not be read to the settings.
+    pub(super) fn unread(&self, found: &mut Found<'_>) {
+        for ((area, path), error) in &self.unread {
+            found.unreadable(Key { area: *area, of: None, name: path }, error);
+        }
     }
 
     /// All counters of this host. What cannot be read is not counted.
@@ -40,11 +60,10 @@ impl Counts {
         let mut counts = Self::default();
         cpu::count(found, &mut counts);
         net::count(found, &mut counts);
-        if let Ok(text) = found.text("/proc/interrupts") {
-            irqs::interrupts(&text)
-                .iter()
-                .for_each(|one| counts.add((Area::Irq, Some(&one.name), "interrupts"), one.count));
-        }
+        counts.file(found, (Area::Irq, "/proc/interrupts"), |text, counts| {
+            let all = irqs::interrupts(text);
+            all.iter().for_each(|one| counts.add((Area::Irq, Some(&one.name), "interrupts"), one.count));
+        });
         nics::count(&mut counts);
         qdiscs::count(&mut counts);
         bpf::count(&mut counts);
@@ -56,12 +75,12 @@ impl Counts {
     /// it is 0.
     pub(super) fn since(&self, before: &Self) -> Vec<Rate> {
         let rate = |((area, of, name), (count, unit)): (&Counter, &(u64, Unit))| {
-            let (earlier, _) = before.0.get(&(*area, of.clone(), name.clone()))?;
+            let (earlier, _) = before.all.get(&(*area, of.clone(), name.clone()))?;
             let count = count.checked_sub(*earlier)?;
             let kept = count > 0 || of.is_none() || *area == Area::Link;
             kept.then(|| Rate { area: *area, of: of.clone(), name: name.clone(), count, unit: *unit })
         };
-        self.0.iter().filter_map(rate).collect()
+        self.all.iter().filter_map(rate).collect()
     }
 }
 

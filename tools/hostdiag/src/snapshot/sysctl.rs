@@ -52,6 +52,10 @@ pub(super) fn gather(found: &mut Found<'_>) {
     TREES.iter().for_each(|tree| walk(found, tree, &mut paths));
     paths.retain(|path| !NOT_SETTINGS.iter().any(|pattern| glob::matches(pattern, path)));
     let origins = Origins::read(found.root());
+    for problem in &origins.problems {
+        let key = Key { area: Area::Sysctl, of: Some(&problem.subject), name: "lines" };
+        found.push(key, Value::Unreadable(problem.message.clone()));
+    }
     let mut read = BTreeMap::new();
     for path in &paths {
         match found.text(&format!("/proc/sys/{path}")) {

@@ -13,17 +13,17 @@ const TICK_US: u64 = 10_000;
 
 /// Adds them.
 pub(super) fn count(found: &Found<'_>, counts: &mut Counts) {
-    let files: [(&str, Parser); 3] =
-        [("/proc/stat", stat), ("/proc/softirqs", softirqs), ("/proc/vmstat", vmstat)];
-    for (path, parse) in files {
-        if let Ok(text) = found.text(path) {
-            parse(&text, counts);
-        }
+    let files: [(Area, &str, Parser); 3] = [
+        (Area::Cpu, "/proc/stat", stat),
+        (Area::Softirq, "/proc/softirqs", softirqs),
+        (Area::Memory, "/proc/vmstat", vmstat),
+    ];
+    for (area, path, parse) in files {
+        counts.file(found, (area, path), parse);
     }
     for resource in found.list("/proc/pressure") {
-        if let Ok(text) = found.text(&format!("/proc/pressure/{resource}")) {
-            pressure(&resource, &text, counts);
-        }
+        let path = format!("/proc/pressure/{resource}");
+        counts.file(found, (Area::Pressure, &path), |text, counts| pressure(&resource, text, counts));
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
         let mut after = Counts::default();
         parse(&mut after);
         let mut before = Counts::default();
-        after.0.iter().for_each(|((area, of, name), (_, unit))| {
+        after.all.iter().for_each(|((area, of, name), (_, unit))| {
             before.add_in(*unit, (*area, of.as_deref(), name), 0);
         });
         let rates = after.since(&before).into_iter();

@@ -50,9 +50,7 @@ pub(super) fn count(found: &Found<'_>, counts: &mut Counts) {
     let files: [(&str, Parser); 5] =
         [("snmp", pairs), ("netstat", pairs), ("snmp6", names), ("dev", devices), ("softnet_stat", softnet)];
     for (file, parse) in files {
-        if let Ok(text) = found.text(&format!("/proc/thread-self/net/{file}")) {
-            parse(&text, counts);
-        }
+        counts.file(found, (Area::Net, &format!("/proc/thread-self/net/{file}")), parse);
     }
 }
 
@@ -114,7 +112,7 @@ mod tests {
     use super::*;
 
     fn of(counts: &Counts, of: Option<&str>, name: &str) -> Option<u64> {
-        let found = counts.0.iter().find(|((_, o, n), _)| o.as_deref() == of && n == name)?;
+        let found = counts.all.iter().find(|((_, o, n), _)| o.as_deref() == of && n == name)?;
         Some(found.1.0)
     }
 
@@ -129,7 +127,7 @@ mod tests {
         assert_eq!(of(&counts, None, "TcpOutSegs"), Some(700));
         assert_eq!(of(&counts, None, "TcpExtTCPTimeouts"), Some(8));
         assert_eq!(of(&counts, None, "Ip6InReceives"), Some(45));
-        assert_eq!(counts.0.len(), 3);
+        assert_eq!(counts.all.len(), 3);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hostdiag_model::glob;
+use hostdiag_model::offload::Problem;
 
 use crate::files::Files;
 
@@ -32,10 +33,12 @@ pub(super) struct Origins {
     patterns: Vec<(String, Origin)>,
     /// What patterns are not about: a key behind `-`, without a value.
     excluded: Vec<String>,
+    /// Files that could not be read.
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Origins {
-    /// Of the host below `root`. What cannot be read sets nothing that anyone could know.
+    /// Of the host below `root`.
     pub(super) fn read(root: &Path) -> Self {
         let mut files = Files::new(root);
         let layered = files.layered(&FOLDERS, ".conf");
@@ -46,6 +49,7 @@ impl Origins {
                 all.add(line, || format!("{path}:{number}"));
             }
         }
+        all.problems = files.problems;
         all
     }
 
