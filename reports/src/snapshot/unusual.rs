@@ -41,7 +41,8 @@ pub(super) fn is_unusual(setting: &Setting) -> bool {
         (Area::Kernel, "livepatch") => value == "1",
         (Area::Kernel, name) => name.starts_with("mitigation ") && value.starts_with("Vulnerable"),
         (Area::Config, name) => value == "y" && DEBUGGING.contains(&name),
-        (Area::Cpu, "offline" | "isolated" | "nohz_full") => !value.is_empty(),
+        // What the kernel prints of a set of CPUs that was never made.
+        (Area::Cpu, "offline" | "isolated" | "nohz_full") => !["", "(null)"].contains(&value.as_str()),
         (Area::Cpu, "idle disable") => value != "0",
         (Area::Cpu, "clocksource") => {
             ["acpi_pm", "hpet", "jiffies", "refined-jiffies"].contains(&value.as_str())

@@ -38,6 +38,7 @@ pub(super) fn name(setting: &Setting) -> String {
 /// The value, or why there is none.
 pub(super) fn value(value: &Value) -> String {
     match value {
+        Value::Value(value) if value.is_empty() => "\"\"".into(),
         Value::Value(value) => value.clone(),
         Value::Unreadable(why) => format!("not read: {why}"),
     }

@@ -23,7 +23,6 @@ fn snapshot_has_bonds_vlans_and_programs() {
         ("vlan10", "lower", "bond0"),
         ("vlan10", "vlan id", "10"),
         ("port0", "xdp", "yes"),
-        ("nic0", "driver", "veth"),
     ] {
         assert_eq!(after.value(Some(of), name), expected, "{of} {name}");
     }

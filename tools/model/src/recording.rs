@@ -20,7 +20,8 @@
 //! or a snapshot, behind which its `offload` and `audit` stand,
 //!
 //! ```text
-//! {"type":"snapshot","settings":[{"area":"sysctl","name":"net.core.default_qdisc","value":"fq_codel"}],
+//! {"type":"snapshot","settings":[{"area":"sysctl","name":"net.core.default_qdisc","value":"fq_codel",
+//!  "origin":"/etc/sysctl.d/90-x.conf:1","asked":"fq"},{"area":"bpf","name":"programs","unreadable":"…"}],
 //!  "interval_ms":1000,"rates":[{"area":"softirq","name":"NET_RX","count":1200}]}
 //! ```
 //!

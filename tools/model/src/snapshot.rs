@@ -13,7 +13,8 @@ pub struct Snapshot {
     pub settings: Vec<Setting>,
     /// Milliseconds over which the rates were counted; 0 where none were.
     pub interval_ms: u64,
-    /// What was counted, sorted like the settings.
+    /// What was counted, sorted like the settings. A counter of the host, or of a link, that
+    /// did not move is 0; of CPUs, cards and queues it is left out.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rates: Vec<Rate>,
     /// Its network devices; a line of its own in a recording.
@@ -131,6 +132,7 @@ pub enum Area {
     Net,
     /// Pressure stall information.
     Pressure,
-    /// Known trouble in the kernel's log.
+    /// Known trouble in the kernel's log: as a setting in all that the log still has, as a
+    /// rate in the interval.
     Log,
 }

@@ -28,12 +28,10 @@ pub(super) fn gather(found: &mut Found<'_>) {
 /// Runs and time of each, as far as the kernel counts them (`kernel.bpf_stats_enabled`).
 pub(super) fn count(counts: &mut Counts) {
     for program in programs().unwrap_or_default() {
-        if program.run_count() > 0 {
-            let name = name(&program);
-            let micros = u64::try_from(program.run_time().as_micros()).unwrap_or(u64::MAX);
-            counts.add((Area::Bpf, Some(&name), "runs"), program.run_count());
-            counts.add_in(Unit::Microseconds, (Area::Bpf, Some(&name), "run time"), micros);
-        }
+        let name = name(&program);
+        let micros = u64::try_from(program.run_time().as_micros()).unwrap_or(u64::MAX);
+        counts.add((Area::Bpf, Some(&name), "runs"), program.run_count());
+        counts.add_in(Unit::Microseconds, (Area::Bpf, Some(&name), "run time"), micros);
     }
 }
 

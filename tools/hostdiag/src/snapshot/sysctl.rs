@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use hostdiag_model::glob;
 use hostdiag_model::snapshot::{Area, Value};
 
 use self::origin::Origins;
@@ -18,8 +17,7 @@ const TREES: [&str; 3] = ["kernel", "net", "vm"];
 const FILES: [&str; 5] =
     ["fs/aio-max-nr", "fs/epoll/max_user_watches", "fs/file-max", "fs/nr_open", "fs/pipe-max-size"];
 /// No settings: counters, names, what is drawn anew at each boot, and secrets.
-const NOT_SETTINGS: [&str; 20] = [
-    "kernel/*_next_id",
+const NOT_SETTINGS: [&str; 15] = [
     "kernel/cad_pid",
     "kernel/domainname",
     "kernel/hostname",
@@ -29,18 +27,17 @@ const NOT_SETTINGS: [&str; 20] = [
     "kernel/osrelease",
     "kernel/ostype",
     "kernel/pty/nr",
-    "kernel/random/*",
-    "kernel/sched_domain/*",
     "kernel/tainted",
     "kernel/version",
-    "net/*/stable_secret",
-    "net/*flush",
     "net/core/netdev_rss_key",
     "net/ipv4/tcp_fastopen_key",
     "net/netfilter/nf_conntrack_count",
     // Reading it as root makes the kernel add up its counters.
     "vm/stat_refresh",
 ];
+/// Nor what begins or ends like this.
+const NOT_BELOW: [&str; 2] = ["kernel/random/", "kernel/sched_domain/"];
+const NOT_ENDING: [&str; 3] = ["_next_id", "/stable_secret", "flush"];
 /// Folders that have one folder a device, and `default` for devices to come.
 const OF_DEVICES: [&str; 5] =
     ["net/ipv4/conf", "net/ipv4/neigh", "net/ipv6/conf", "net/ipv6/neigh", "net/mpls/conf"];
@@ -50,7 +47,7 @@ const OF_DEVICES: [&str; 5] =
 pub(super) fn gather(found: &mut Found<'_>) {
     let mut paths = FILES.map(str::to_owned).to_vec();
     TREES.iter().for_each(|tree| walk(found, tree, &mut paths));
-    paths.retain(|path| !NOT_SETTINGS.iter().any(|pattern| glob::matches(pattern, path)));
+    paths.retain(|path| is_setting(path));
     let origins = Origins::read(found.root());
     for problem in &origins.problems {
         let key = Key { area: Area::Sysctl, of: Some(&problem.subject), name: "lines" };
@@ -82,6 +79,13 @@ pub(super) fn gather(found: &mut Found<'_>) {
             setting.origin = Some(origin.place.clone());
         }
     }
+}
+
+/// There are tens of thousands where there are hundreds of devices.
+fn is_setting(path: &str) -> bool {
+    !(NOT_SETTINGS.contains(&path)
+        || NOT_BELOW.iter().any(|folder| path.starts_with(folder))
+        || NOT_ENDING.iter().any(|end| path.ends_with(end)))
 }
 
 /// Adds the files below a folder of /proc/sys that can be read at all.
@@ -132,7 +136,11 @@ mod tests {
         host.write("proc/sys/net/core/default_qdisc", "fq\n");
         host.write("proc/sys/vm/swappiness", "10\n");
         host.write("proc/sys/net/ipv4/tcp_rmem", "4096\t131072\t6291456\n");
-        host.write("proc/sys/kernel/random/boot_id", "0d2b\n");
+        for secret in
+            ["kernel/random/boot_id", "net/ipv6/conf/all/stable_secret", "net/ipv4/tcp_fastopen_key"]
+        {
+            host.write(&format!("proc/sys/{secret}"), "0d2b\n");
+        }
         host.write("etc/sysctl.d/10-x.conf", "# first\nnet/core/default_qdisc = fq\nvm.swappiness=1\n");
         let mut found = Found::new(host.root());
         gather(&mut found);
