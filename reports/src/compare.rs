@@ -36,7 +36,7 @@ pub fn next(report: &Report) -> Option<String> {
     let cause = report.causes.first().map(|_| "     Rules   hostdiag explain compare");
     Some(match (single && one, cause) {
         (true, _) if !report.parts.is_empty() => {
-            format!("Sure   three recordings a side (--group)     {why}")
+            format!("Sure   three recordings a side: --repeat 3, or --group     {why}")
         }
         (_, Some(cause)) => format!("{why}{cause}"),
         _ => why,

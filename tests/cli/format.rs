@@ -244,32 +244,40 @@ pub(crate) const STATES: [&str; 6] =
 
 #[test]
 fn recordings_are_as_documented() {
-    let folders = ["tests/recordings", "tests/recordings/snapshot", "tests/recordings/trace"]
-        .map(|folder| root().join(folder));
-    for entry in folders.into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|ending| ending != "hd") {
-            continue;
+    for folder in ["", "compare", "snapshot", "trace"] {
+        for entry in fs::read_dir(root().join("tests/recordings").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "hd") {
+                let text = fs::read_to_string(&path).unwrap();
+                recordings(&text).for_each(|one| is_as_documented(one, &path.display().to_string()));
+            }
         }
-        let text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<Line> = text
-            .lines()
-            .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-            })
-            .collect();
-        let Some(Line::Header { schema, version, .. }) = lines.first() else { panic!("no header first") };
-        assert_eq!((schema.as_str(), *version), ("hostdiag.recording", 1));
-        let Some(Line::End { lines: count, crc32, .. }) = lines.last() else { panic!("no end last") };
-        assert_eq!(*count, lines.len() - 1);
-        let before = text[..text.len() - 1].rfind('\n').unwrap() + 1;
-        assert_eq!(*crc32, format!("{:08x}", crc(&text.as_bytes()[..before])));
-        for line in &lines {
-            let Line::Offload { namespaces, .. } = line else { continue };
-            let features =
-                namespaces.iter().flat_map(|n| &n.devices).filter_map(|device| device.features.as_ref());
-            assert!(features.flatten().all(|(_, state)| STATES.contains(&state.as_str())));
-        }
+    }
+}
+
+/// Those that stand one after another.
+fn recordings(text: &str) -> impl Iterator<Item = &str> {
+    const HEADER: &str = "{\"type\":\"header\"";
+    let starts: Vec<usize> = text.match_indices(HEADER).map(|(at, _)| at).collect();
+    assert_eq!(starts.first(), Some(&0));
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([text.len()]).collect();
+    starts.into_iter().zip(ends).map(|(start, end)| &text[start..end])
+}
+
+fn is_as_documented(text: &str, name: &str) {
+    let read = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let lines: Vec<Line> = text.lines().map(read).collect();
+    let Some(Line::Header { schema, version, .. }) = lines.first() else { panic!("no header first") };
+    assert_eq!((schema.as_str(), *version), ("hostdiag.recording", 1));
+    let Some(Line::End { lines: count, crc32, .. }) = lines.last() else { panic!("no end last") };
+    assert_eq!(*count, lines.len() - 1);
+    let before = text[..text.len() - 1].rfind('\n').unwrap() + 1;
+    assert_eq!(*crc32, format!("{:08x}", crc(&text.as_bytes()[..before])));
+    for line in &lines {
+        let Line::Offload { namespaces, .. } = line else { continue };
+        let features =
+            namespaces.iter().flat_map(|n| &n.devices).filter_map(|device| device.features.as_ref());
+        assert!(features.flatten().all(|(_, state)| STATES.contains(&state.as_str())));
     }
 }
 

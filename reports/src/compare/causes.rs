@@ -33,8 +33,13 @@ fn one(page: &mut Page, report: &Report, (number, cause): (usize, &Cause), optio
         titles.push(cause.rule.what.to_owned());
     }
     let first = titles.remove(0);
+    let carried = carried(report, cause);
+    let fits = first.len() + carried.len() <= WIDTH;
     page.put(&format!("{number}. ")).ink(Ink::Bold, &first);
-    page.line(&carried(report, cause));
+    page.line(if fits { &carried } else { "" });
+    if !fits && !carried.is_empty() {
+        page.line(&format!("  {carried}"));
+    }
     let most = if options.all { usize::MAX } else { LINES };
     for title in titles.iter().take(most) {
         page.line(&format!("     {title}"));
@@ -60,7 +65,10 @@ fn carried(report: &Report, cause: &Cause) -> String {
     };
     let total = report.cores.map(|cores| cores.difference());
     let cores = match (cause.cores, total) {
-        (Some(cores), Some(total)) => format!("   explains {} of {} cores", signed(cores), signed(total)),
+        (Some(cores), Some(total)) if cores * total > 0.0 => {
+            format!("   explains {} of {} cores", short(cores.abs()), short(total.abs()))
+        }
+        (Some(cores), Some(_)) => format!("   {} cores, against the change", signed(cores)),
         (Some(cores), None) => format!("   {} cores", signed(cores)),
         _ => String::new(),
     };
@@ -84,7 +92,7 @@ fn titles(settings: &[Difference]) -> Vec<String> {
         return settings.first().map(|row| title(row, &follow)).into_iter().collect();
     }
     if !follow.is_empty() {
-        titles.push(format!("follow: {}", follow.join(", ")));
+        titles.push(format!("follow: {}", some(&follow)));
     }
     titles
 }
@@ -93,10 +101,21 @@ fn titles(settings: &[Difference]) -> Vec<String> {
 pub(super) fn title(row: &Difference, names: &[&str]) -> String {
     let value = |value: &Option<String>| value.as_deref().map_or("n/a".into(), cut);
     let places = places(&row.places);
-    let change = format!("{} {} -> {}", names.join(", "), value(&row.a), value(&row.b));
+    let change = format!("{} {} -> {}", some(names), value(&row.a), value(&row.b));
     let origin =
         row.origins.iter().flatten().next().map_or(String::new(), |file| format!("   set in {file}"));
     format!("{places}{change}{origin}")
+}
+
+/// As many names are told.
+const NAMES: usize = 3;
+
+/// `sg, tso, gso and 4 more`.
+fn some(names: &[&str]) -> String {
+    match names.get(..NAMES).filter(|_| names.len() > NAMES) {
+        Some(first) => format!("{} and {} more", first.join(", "), names.len() - NAMES),
+        None => names.join(", "),
+    }
 }
 
 /// A value is told by its beginning.
@@ -120,9 +139,14 @@ fn places(places: &[Place]) -> String {
     }
 }
 
-/// Symptoms side by side, as many as fit on a line.
 fn symptoms(page: &mut Page, symptoms: &[Symptom], most: usize) {
-    let words: Vec<String> = symptoms.iter().map(symptom).collect();
+    for line in lines(symptoms.iter().map(symptom)).iter().take(most) {
+        page.line(&format!("     {line}"));
+    }
+}
+
+/// Words side by side, as many as fit on a line.
+pub(super) fn lines(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         match lines.last_mut().filter(|line| line.len() + word.len() + 3 <= WIDTH) {
@@ -133,9 +157,7 @@ fn symptoms(page: &mut Page, symptoms: &[Symptom], most: usize) {
             None => lines.push(word),
         }
     }
-    for line in lines.iter().take(most) {
-        page.line(&format!("     {line}"));
-    }
+    lines
 }
 
 /// `do_sendfile p99 248 us -> 7.3 ms`.

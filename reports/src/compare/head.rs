@@ -48,7 +48,11 @@ fn work(page: &mut Page, report: &Report) {
             of(kind).unwrap_or_default(),
             short(times)
         ),
-        Basis::Unknown => "not known: compared by second (--work A,B says it)".into(),
+        Basis::Unknown => {
+            let switches =
+                of(WorkKind::ContextSwitches).map_or("not known".into(), |words| words + ", no network");
+            format!("{switches}: compared by second (--work A,B says the work)")
+        }
         Basis::NotComparable => {
             format!("{}: not comparable", work.measures.first().map(amounts).unwrap_or_default())
         }
@@ -59,8 +63,8 @@ fn work(page: &mut Page, report: &Report) {
 /// `A 4.10  B 4.06 Gbit/s sent`.
 fn amounts(measure: &Measure) -> String {
     let (factor, unit) = match measure.kind {
-        WorkKind::BytesSent => (8.0, "bit/s sent"),
-        WorkKind::BytesReceived => (8.0, "bit/s received"),
+        WorkKind::BytesSent => (8.0, " bit/s sent"),
+        WorkKind::BytesReceived => (8.0, " bit/s received"),
         WorkKind::PacketsSent => (1.0, " packets/s sent"),
         WorkKind::PacketsReceived => (1.0, " packets/s received"),
         WorkKind::ContextSwitches => (1.0, " context switches/s"),

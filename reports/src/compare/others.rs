@@ -1,10 +1,11 @@
 //! What differs without a symptom, and what nothing explains.
 
 use hostdiag_model::compare::{Other, Report};
+use hostdiag_model::diff::Verdict;
 use hostdiag_model::diff::settings::Class;
 
 use super::Options;
-use super::causes::{symptom_of_rate, title};
+use super::causes::{lines, symptom_of_rate, title};
 use crate::diff::number::signed;
 use crate::page::{Page, count};
 
@@ -14,8 +15,7 @@ const SETTINGS: usize = 4;
 const COUNTERS: usize = 3;
 
 pub(super) fn text(page: &mut Page, report: &Report, (mut number, options): (usize, Options)) {
-    let told = |other: &&Other| options.all || other.difference.class == Class::Set || other.rule.is_some();
-    let told = |other: &&Other| told(other) && (options.all || is_told(other.difference.class));
+    let told = |other: &&Other| options.all || is_told(other);
     let most = if options.all { usize::MAX } else { SETTINGS };
     let shown: Vec<&Other> = report.others.iter().filter(told).take(most).collect();
     for other in &shown {
@@ -33,9 +33,13 @@ pub(super) fn text(page: &mut Page, report: &Report, (mut number, options): (usi
     rates(page, report, options);
 }
 
-/// What is another on each host is no news.
-fn is_told(class: Class) -> bool {
-    matches!(class, Class::Set | Class::Os)
+/// What somebody set, and what comes with the OS where a rule knows what it could cause.
+fn is_told(other: &Other) -> bool {
+    match other.difference.class {
+        Class::Set => true,
+        Class::Os => other.rule.is_some(),
+        Class::Follows | Class::Hardware | Class::Volatile => false,
+    }
 }
 
 fn class(class: Class) -> &'static str {
@@ -50,7 +54,8 @@ fn class(class: Class) -> &'static str {
 
 /// `unexplained: +2.5 cores, mostly shrink_node +1.9`.
 fn unexplained(report: &Report) -> Option<String> {
-    let rest = report.unexplained.as_ref()?;
+    let changed = report.cores.is_some_and(|cores| cores.change.verdict != Verdict::Same);
+    let rest = report.unexplained.as_ref().filter(|rest| changed && !rest.mostly.is_empty())?;
     let mostly: Vec<String> =
         rest.mostly.iter().map(|frame| format!("{} {}", frame.name, signed(frame.cores))).collect();
     let mostly = if mostly.is_empty() { String::new() } else { format!(", mostly {}", mostly.join(", ")) };
@@ -60,8 +65,7 @@ fn unexplained(report: &Report) -> Option<String> {
 /// Counters that moved, beside those that are a symptom.
 fn rates(page: &mut Page, report: &Report, options: Options) {
     let most = if options.all { usize::MAX } else { COUNTERS };
-    let words: Vec<String> = report.rates.iter().take(most).map(symptom_of_rate).collect();
-    if !words.is_empty() {
-        page.put("counters   ").line(&words.join("   "));
+    for line in lines(report.rates.iter().take(most).map(symptom_of_rate)) {
+        page.line(&format!("counters   {line}"));
     }
 }

@@ -142,7 +142,7 @@ fn lacks(tool: Option<Tool>, why: &str, failure: Option<&Failure>) {
 }
 
 /// What is recorded now.
-fn begins(order: &Order) {
+pub(super) fn begins(order: &Order) {
     let names: Vec<&str> = order.tools.iter().map(|tool| tool.as_str()).collect();
     let functions = match order.tools.iter().any(|tool| tool.of_functions()) {
         true if !order.functions.is_empty() => format!(" of {}", order.functions.join(", ")),

@@ -16,8 +16,8 @@ hostdiag finds out why a Linux host got slower after an OS or kernel change.
   from where is it called             hostdiag stackcount FUNCTION
   with which arguments                hostdiag argcount FUNCTION ARGUMENT
   which timers are started, by whom   hostdiag timer-names
-  slower than another, or than before hostdiag compare A B
   how is this host set up             hostdiag snapshot
+  why is one slower than another      hostdiag compare A B
   what differs between recordings     hostdiag diff A B
   what can this host measure          hostdiag doctor
   what does that word mean            hostdiag explain TOPIC

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::gather::{Counted, Gathered};
 use crate::offload::Device;
-use crate::snapshot::{Area, Snapshot};
+use crate::snapshot::{Area, Rate, Snapshot};
 use crate::stack::Role;
 
 /// Work that differs by less is the same.
@@ -112,18 +112,37 @@ fn basis(kind: WorkKind, [a, b]: [f64; 2]) -> Basis {
     }
 }
 
-/// By second and snapshot; `None` where nothing of it was counted.
+/// By second and snapshot, of the cards; where next to nothing went through those, of what
+/// stands for them. `None` where nothing of it was counted.
 fn measured(side: &Gathered, kind: WorkKind) -> Option<f64> {
-    let cards: Vec<String> = side.snapshots.iter().flat_map(|(_, snapshot)| cards(snapshot)).collect();
-    let mut sum = None;
-    for rate in side.rates.iter().flat_map(|one| &one.rates).filter(|rate| is(rate.area, &rate.name, kind)) {
-        let card = rate.of.as_ref().is_none_or(|of| cards.contains(of));
-        if card || kind == WorkKind::ContextSwitches {
-            *sum.get_or_insert(0.0) += rate.count as f64;
-        }
-    }
     let seconds: f64 = side.rates.iter().map(|one: &Counted| one.seconds).sum();
-    sum.map(|sum: f64| sum / seconds)
+    let rates =
+        || side.rates.iter().flat_map(|one| &one.rates).filter(|rate| is(rate.area, &rate.name, kind));
+    if kind == WorkKind::ContextSwitches {
+        let mut counts = rates().map(|rate| rate.count as f64);
+        return counts.next().map(|first| (first + counts.sum::<f64>()) / seconds);
+    }
+    rates().next()?;
+    let role = role_of_cards(side);
+    let cards: Vec<String> =
+        side.snapshots.iter().flat_map(|(_, snapshot)| devices(snapshot, role)).collect();
+    let is_card = |rate: &&Rate| rate.of.as_ref().is_some_and(|of| cards.contains(of));
+    Some(rates().filter(is_card).map(|rate| rate.count as f64).sum::<f64>() / seconds)
+}
+
+/// Cards do the work, unless nothing goes through them: a byte goes through each layer of
+/// a stack, and counts once.
+fn role_of_cards(side: &Gathered) -> Role {
+    let cards: Vec<String> =
+        side.snapshots.iter().flat_map(|(_, snapshot)| devices(snapshot, Role::Physical)).collect();
+    let bytes = |rate: &Rate| {
+        is(rate.area, &rate.name, WorkKind::BytesSent) || is(rate.area, &rate.name, WorkKind::BytesReceived)
+    };
+    let used = side.rates.iter().any(|one| {
+        let card = |rate: &&Rate| rate.of.as_ref().is_some_and(|of| cards.contains(of)) && bytes(rate);
+        one.rates.iter().filter(card).any(|rate| rate.count as f64 >= LEAST_BYTES * one.seconds)
+    });
+    if used { Role::Physical } else { Role::Veth }
 }
 
 /// As snapshots name the columns of `/proc/net/dev`, and `ctxt` of `/proc/stat`.
@@ -133,26 +152,19 @@ fn is(area: Area, name: &str, kind: WorkKind) -> bool {
         WorkKind::BytesReceived => &["rx_bytes"],
         WorkKind::PacketsSent => &["tx_packets"],
         WorkKind::PacketsReceived => &["rx_packets"],
-        WorkKind::ContextSwitches => {
-            return area == Area::Cpu && ["ctxt", "context_switches"].contains(&name);
-        }
+        WorkKind::ContextSwitches => return area == Area::Cpu && name == "context switches",
         WorkKind::Given => &[],
     };
     area == Area::Link && names.contains(&name)
 }
 
-/// Cards, or where there are none what stands for them: a byte goes through each layer of
-/// a stack, and counts once.
-fn cards(snapshot: &Snapshot) -> Vec<String> {
+/// Devices of a role in the namespace of the host itself.
+fn devices(snapshot: &Snapshot, role: Role) -> Vec<String> {
     let own = snapshot.offload.namespaces.iter().find(|namespace| namespace.name.is_none());
     let devices = own.map_or(&[][..], |namespace| &namespace.devices);
-    let named = |role: Role| {
-        let is = |device: &&Device| {
-            let loopback = device.link.as_ref().is_some_and(|link| link.loopback);
-            !loopback && Role::of(device.link.as_ref()) == role
-        };
-        devices.iter().filter(is).map(|device| device.name.clone()).collect::<Vec<_>>()
+    let is = |device: &&Device| {
+        let loopback = device.link.as_ref().is_some_and(|link| link.loopback);
+        !loopback && Role::of(device.link.as_ref()) == role
     };
-    let cards = named(Role::Physical);
-    if cards.is_empty() { named(Role::Veth) } else { cards }
+    devices.iter().filter(is).map(|device| device.name.clone()).collect()
 }

@@ -8,6 +8,7 @@ use hostdiag_model::compare::{Group, Member};
 use hostdiag_model::recording::Side;
 use hostdiag_model::{Capture, Recording};
 
+use super::super::record::begins;
 use super::Args;
 use crate::fail::{Code, Failure};
 use crate::offload::from;
@@ -77,7 +78,8 @@ fn record(args: &Args, hosts: Vec<remote::Target>, groups: &mut [Group; 2]) -> R
         if stop.requested() {
             break;
         }
-        for outcome in remote::record_all(hosts.clone(), &plan, args.remote.options(), &stop) {
+        let how = (&plan, args.remote.options());
+        for outcome in remote::record_all(hosts.clone(), how, &stop, &|order| begins(order)) {
             let failure = add(outcome, groups);
             failed = failed.or(failure);
         }
