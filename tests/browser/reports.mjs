@@ -137,6 +137,16 @@ async function zoomed({ page, problems }) {
   if (Math.abs(after.width - before.width) > 1) problems.push(`zoom: ${after.width} after ${before.width}`);
 }
 
+// Nobody opens anything on paper.
+async function printed({ page, problems }) {
+  const hidden = await page.evaluate(() => {
+    const shut = [...document.querySelectorAll("details:not([open])")];
+    const inside = shut.flatMap((details) => [...details.querySelectorAll("table, pre")]);
+    return inside.filter((element) => !element.checkVisibility() || !element.getBoundingClientRect().height).length;
+  });
+  if (hidden) problems.push(`print: ${hidden} tables or texts are not shown`);
+}
+
 async function picture({ page }, name) {
   await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
 }
@@ -158,6 +168,7 @@ async function report(browser, name) {
         await picture(opened, `${name}-used`);
         await opened.page.pdf({ path: join(pictures, `${name}.pdf`), format: "a4" });
         await opened.page.emulateMediaType("print");
+        await printed(opened);
         await picture(opened, `${name}-print`);
       }
       check(`${name} ${scheme}, ${script ? "script" : "no script"}`, opened.problems);
