@@ -121,7 +121,7 @@ mod tests {
     /// Half a million counts of which most frames are too narrow to be seen.
     fn many() -> String {
         let line = |at: u64| {
-            let count = if at % 50 == 0 { 2000 } else { 1 + at % 7 };
+            let count = if at.is_multiple_of(50) { 2000 } else { 1 + at % 7 };
             format!("app;f{};g{};h{at} {count}\n", at % 7, at * at % 31)
         };
         (0..20_000).map(line).collect()

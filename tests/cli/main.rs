@@ -4,6 +4,8 @@
 //! `TRYCMD=overwrite cargo test -p hostdiag --test cli` blesses what has changed.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod flamegraph;
 #[cfg(test)]
 mod format;

@@ -9,7 +9,7 @@ use hostdiag_model::{Recording, matrix};
 use hostdiag_report::Style;
 use hostdiag_report::fix;
 use hostdiag_report::offload::{self, Options};
-use hostdiag_report::trace;
+use hostdiag_report::{snapshot, trace};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -43,6 +43,7 @@ fn repairs(recording: &Recording, data: &Data, style: Style) {
             Data::Fix(fix) => fix::text(recording, fix, options),
             Data::Undo(undo) => fix::undo::text(recording, undo, options),
             Data::History(history) => fix::history::text(recording, history, options),
+            Data::Snapshot(data) => snapshot::text(recording, data),
         };
         assert!(!page.contains('\r') && page.ends_with('\n'));
     }

@@ -1,7 +1,7 @@
 //! Input from another host: the text of `ethtool -k`, with the links of `ip -d
 //! -j link` or without, or a recording.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -76,10 +76,13 @@ pub fn now_ms() -> u64 {
 /// `bad-input` and `unknown-schema` for what is none, or not of this version.
 pub fn any_recordings(path: &Path) -> Result<Vec<Recording>> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
-    let bytes = bytes(path, &name)?;
-    let read = Recording::read_all(&mut &bytes[..]).map_err(|error| problem(error, &name));
+    // As it comes: of what is too large, or none, no more is read than shows that.
+    let read = Recording::read_all(&mut opened(path)?).map_err(|error| problem(error, &name));
     read.map_err(|problem| match problem {
         Problem::Unknown(failure) => failure.into(),
+        Problem::Bad(ReadError::Io(error)) => {
+            anyhow::Error::from(error).context(format!("failed to read {name}"))
+        }
         Problem::Bad(problem) => {
             let hint = "report takes a file written by hostdiag --output, or with --format json";
             Failure::new(Code::BadInput, format!("{name}: {problem}")).hint(hint).into()
@@ -93,10 +96,6 @@ enum Problem {
     Unknown(Failure),
     /// Something else.
     Bad(ReadError),
-}
-
-fn parse(bytes: &[u8], name: &str) -> std::result::Result<Recording, Problem> {
-    Recording::read(&mut &bytes[..]).map_err(|error| problem(error, name))
 }
 
 fn problem(error: ReadError, name: &str) -> Problem {
@@ -113,7 +112,8 @@ fn recording(bytes: &[u8], name: &str, links: Option<&Path>) -> Result<Recording
     if links.is_some() {
         return Err(bad(name, "it is a recording, which has its own links; leave out --links"));
     }
-    let recording = parse(bytes, name).map_err(|problem| match problem {
+    let read = Recording::read(&mut &*bytes).map_err(|error| problem(error, name));
+    let recording = read.map_err(|problem| match problem {
         Problem::Unknown(failure) => failure.into(),
         Problem::Bad(error @ ReadError::NotARecording) => {
             bad(name, &format!("{error}, and it is no text of ethtool -k either"))
@@ -135,12 +135,17 @@ fn bytes_of_links(path: &Path) -> Result<Vec<u8>> {
     bytes(path, &path.display().to_string())
 }
 
+fn opened(path: &Path) -> Result<Box<dyn BufRead>> {
+    Ok(match path == Path::new("-") {
+        true => Box::new(BufReader::new(io::stdin())),
+        false => Box::new(BufReader::with_capacity(1 << 16, input::file(path)?)),
+    })
+}
+
 fn bytes(path: &Path, name: &str) -> Result<Vec<u8>> {
-    let input: Box<dyn Read> =
-        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(input::file(path)?) };
     let mut bytes = Vec::new();
-    let length =
-        input.take(MAX_BYTES).read_to_end(&mut bytes).with_context(|| format!("failed to read {name}"))?;
+    let read = opened(path)?.take(MAX_BYTES).read_to_end(&mut bytes);
+    let length = read.with_context(|| format!("failed to read {name}"))?;
     if length as u64 == MAX_BYTES {
         return Err(bad(name, "larger than 512 MiB"));
     }

@@ -109,10 +109,19 @@ pub(super) fn counts(noise: &mut Noise, factor: f64) -> Recording {
 
 /// Calls of three hundred stacks of ten frames: each of those is off by 15 % in each run.
 pub(super) fn stacks(noise: &mut Noise, factor: f64) -> Recording {
+    some_stacks(noise, |_| factor)
+}
+
+/// The same where one in four of what the outermost function calls is changed.
+pub(super) fn quarter(noise: &mut Noise, factor: f64) -> Recording {
+    some_stacks(noise, |path| if path % 31 < 8 { factor } else { 1.0 })
+}
+
+fn some_stacks(noise: &mut Noise, factor: impl Fn(u32) -> f64) -> Recording {
     let paths = (0..300).map(|path: u32| {
         let names: Vec<String> =
             (0..10).map(|depth| format!("f{}_{depth}", path % (1 + depth * 30))).collect();
-        let usual = 5.0 * factor * f64::from(1 + path % 17) * (0.15 * noise.normal()).exp();
+        let usual = 5.0 * factor(path) * f64::from(1 + path % 17) * (0.15 * noise.normal()).exp();
         (names, (usual + usual.sqrt() * noise.normal()).max(0.0) as u64)
     });
     of_paths(&paths.collect::<Vec<_>>())

@@ -2,7 +2,7 @@
 //! counts that vary more than by chance. With fixed seeds, so that a test says the
 //! same each time.
 
-use super::properties::{Noise, counts, latency, source, stacks};
+use super::properties::{Noise, counts, latency, quarter, source, stacks};
 use super::*;
 use crate::recording::Recording;
 
@@ -38,7 +38,12 @@ fn the_same_is_seldom_found_different() {
 
 #[test]
 fn three_tenths_more_are_found() {
-    for (name, make) in [("latency", latency as fn(&mut Noise, f64) -> Recording), ("counts", counts)] {
+    for (name, make) in [
+        ("latency", latency as fn(&mut Noise, f64) -> Recording),
+        ("counts", counts),
+        ("stacks", stacks),
+        ("a quarter of stacks", quarter),
+    ] {
         let found = share(&verdicts(make, 3, 1.3, 60), Verdict::Regressed);
         println!("{name}: {found}");
         assert!(found >= 0.9, "{name}: {found}");

@@ -12,6 +12,9 @@ const LEAST_SHARE: f64 = 0.001;
 /// A change of less than this share of everything is none that matters.
 const LEAST_CHANGE: f64 = 0.005;
 
+/// So many frames of about the same size show what is usual for these.
+const ALIKE: usize = 31;
+
 /// One function, wherever it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
@@ -59,10 +62,17 @@ pub(super) fn rows(all: &Stacks, weights: &[f64]) -> Vec<Row> {
             kept.push((name, amount(sums, all.work), recordings));
         }
     }
-    let prior = usual(&kept.iter().map(|(_, _, recordings)| recordings.as_slice()).collect::<Vec<_>>());
-    let findings: Vec<_> =
-        kept.iter().map(|(_, amount, recordings)| finding(*amount, recordings, prior)).collect();
-    let changes = judge::judge(&findings, prior.is_some());
+    // Of those that are as large, the order is the same whichever side comes first.
+    let name = |number: usize| all.tree.name_of(number as u32);
+    kept.sort_by(|one, other| name(one.0).cmp(name(other.0)));
+    let priors = usual(&kept.iter().map(|(_, _, recordings)| recordings.as_slice()).collect::<Vec<_>>());
+    let repeated = priors.iter().any(Option::is_some);
+    let findings: Vec<_> = kept
+        .iter()
+        .zip(priors)
+        .map(|((_, amount, recordings), prior)| finding(*amount, recordings, prior))
+        .collect();
+    let changes = judge::judge(&findings, repeated);
     let most = all.total.a.max(all.total.b);
     let mut rows: Vec<Row> = kept
         .into_iter()
@@ -85,10 +95,12 @@ fn large(change: Change, total: Amount, most: f64) -> Change {
     Change { verdict: if tiny { Verdict::Same } else { change.verdict }, ..change }
 }
 
-/// How much frames usually differ between recordings: the median of the variances of
-/// their differences. `None` where a side has but one recording.
-fn usual(frames: &[&[(Which, f64, f64)]]) -> Option<f64> {
-    let variance = |recordings: &&[(Which, f64, f64)]| {
+/// How much frames usually differ between recordings: of each the median of the
+/// variances of the differences of those that are about as large. What many stacks go
+/// through varies less than each of them (as limma's trend has it for genes). `None`
+/// where a side has but one recording.
+fn usual(frames: &[&[(Which, f64, f64)]]) -> Vec<Option<f64>> {
+    let variance = |recordings: &[(Which, f64, f64)]| {
         let of = |which: Which| {
             let side = recordings.iter().filter(|(side, ..)| *side == which);
             let rates: Vec<f64> = side.map(|(_, count, weight)| ((count + 0.5) / weight).ln()).collect();
@@ -96,9 +108,18 @@ fn usual(frames: &[&[(Which, f64, f64)]]) -> Option<f64> {
         };
         Some(of(Which::A)?.1.value + of(Which::B)?.1.value)
     };
-    let mut all: Vec<f64> = frames.iter().filter_map(variance).collect();
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied()
+    let size = |at: usize| frames[at].iter().map(|(_, count, _)| count).sum::<f64>();
+    let mut order: Vec<usize> = (0..frames.len()).collect();
+    order.sort_by(|one, other| size(*other).total_cmp(&size(*one)));
+    let variances: Vec<Option<f64>> = order.iter().map(|at| variance(frames[*at])).collect();
+    let mut usual = vec![None; frames.len()];
+    for (rank, at) in order.iter().enumerate() {
+        let start = rank.saturating_sub(ALIKE / 2).min(frames.len().saturating_sub(ALIKE));
+        let mut near: Vec<f64> = variances.iter().skip(start).take(ALIKE).copied().flatten().collect();
+        near.sort_by(f64::total_cmp);
+        usual[*at] = near.get(near.len() / 2).copied();
+    }
+    usual
 }
 
 fn by_name(tree: &Grown) -> ByName {

@@ -26,7 +26,9 @@ pub use paths::{Path, Paths};
 /// show it; with less, frames of a host that nothing happened to are found changed.
 const RUN_DEVIATION: f64 = 0.30;
 /// Smaller changes of a frame's ratio do not matter.
-const MARGIN: f64 = 0.25;
+const MARGIN: f64 = 0.15;
+/// Nor these, where one recording a side has to show them.
+const MARGIN_OF_ONE: f64 = 0.25;
 
 /// Both sides as one tree, and what differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -140,7 +142,7 @@ impl Stacks {
     /// same thing differ by.
     pub fn is_noise(&self, amount: Amount) -> bool {
         let change = estimate(amount, RUN_DEVIATION);
-        let small = change.is_none_or(|one| one.difference.abs() < MARGIN.ln_1p());
+        let small = change.is_none_or(|one| one.difference.abs() < MARGIN_OF_ONE.ln_1p());
         small || change.is_none_or(|one| one.p() > 0.05)
     }
 
@@ -294,7 +296,7 @@ fn finding(amount: Amount, recordings: &[(Which, f64, f64)], prior: Option<f64>)
         of.map(|(_, count, weight)| ((count + 0.5) / weight).ln()).collect()
     };
     let means = stats::mean(&rates(Which::A)).zip(stats::mean(&rates(Which::B)));
-    let estimate = match (means, prior) {
+    let (estimate, margin) = match (means, prior) {
         (Some(((a, of_a), (b, of_b))), Some(prior)) => {
             // What is seen of one frame, drawn towards what is usual: a few runs alone
             // say little. Never less than counts of independent events vary by.
@@ -303,11 +305,11 @@ fn finding(amount: Amount, recordings: &[(Which, f64, f64)], prior: Option<f64>)
             let pooled = (PRIOR_FREEDOM * prior + freedom * seen) / (PRIOR_FREEDOM + freedom);
             let counted: f64 = amount.counts.iter().map(|count| 1.0 / (*count as f64 + 0.5)).sum();
             let variance = Variance { value: pooled.max(counted), freedom: PRIOR_FREEDOM + freedom };
-            Estimate::of(b - a, &[variance])
+            (Estimate::of(b - a, &[variance]), MARGIN)
         }
-        _ => estimate(amount, RUN_DEVIATION),
+        _ => (estimate(amount, RUN_DEVIATION), MARGIN_OF_ONE),
     };
-    Finding { ratio: amount.ratio(), estimate, margin: MARGIN }
+    Finding { ratio: amount.ratio(), estimate, margin }
 }
 
 /// How much what is usual weighs, in degrees of freedom.
