@@ -296,6 +296,11 @@ mod tests {
             tracing(&head(Mechanism::Kprobe, refused))
                 .contains("(kprobe: the kernel refused fentry, Operation")
         );
+        let alone = Reason::NoEvent { error: "Invalid argument".into() };
+        assert!(
+            tracing(&head(Mechanism::Kprobe, alone))
+                .contains("(kprobe: one by one, as one event the kernel refused them, Invalid argument)")
+        );
     }
 
     #[test]
