@@ -121,7 +121,9 @@ pub fn report(recordings: &[Recording], file: &str) -> String {
     };
     let mut sections: Vec<Section> = match recordings {
         [one] => sections(one),
-        several => several.iter().enumerate().flat_map(|(index, one)| among_others(one, index == 0)).collect(),
+        several => {
+            several.iter().enumerate().flat_map(|(index, one)| among_others(one, index == 0)).collect()
+        }
     };
     let command = format!("hostdiag report --format json {}", crate::offload::words::shell(file));
     sections.push(method::raw(&[command]));

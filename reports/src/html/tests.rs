@@ -97,8 +97,8 @@ fn every_recording_is_a_page_and_the_same_one_each_time() {
     let mut kinds = 0;
     for path in recordings() {
         let Some(recording) = spoilt(&path, "") else { continue };
-        let page = report(&recording, "a.hd");
-        assert!(page == report(&recording, "a.hd"), "{}", path.display());
+        let page = report(std::slice::from_ref(&recording), "a.hd");
+        assert!(page == report(std::slice::from_ref(&recording), "a.hd"), "{}", path.display());
         is_safe(&page);
         assert!(page.len() < 1 << 20, "{}: {} bytes", path.display(), page.len());
         kinds += 1;
@@ -116,12 +116,12 @@ fn of_lines(data: &[&str]) -> Recording {
 #[test]
 fn a_snapshot_is_settings_and_rates() {
     let page = report(
-        &of_lines(&[r#"{"type":"snapshot","settings":[
+        &[of_lines(&[r#"{"type":"snapshot","settings":[
             {"area":"sysctl","name":"net.core.default_qdisc","value":"<hostile>","origin":"/etc/sysctl.conf"},
             {"area":"nic","of":"eth0","name":"firmware","unreadable":"no permission"}],
             "interval_ms":2000,"rates":[{"area":"softirq","name":"NET_RX","count":2400}]}"#
             .replace('\n', " ")
-            .as_str()]),
+            .as_str()])],
         "a.hd",
     );
     is_safe(&page);
@@ -135,9 +135,9 @@ fn a_snapshot_is_settings_and_rates() {
 #[test]
 fn a_list_says_what_would_be_traced() {
     let page = report(
-        &of_lines(&[
+        &[of_lines(&[
             r#"{"type":"trace","asked":{"patterns":["f"]},"attach":[{"mechanism":"fentry","reason":"few","functions":[{"name":"f"}]}],"skipped":[{"name":"g","reason":"denied"}]}"#,
-        ]),
+        ])],
         "a.hd",
     );
     assert!(page.contains("1 function would be traced, 1 would not"), "{page}");
@@ -154,7 +154,7 @@ proptest! {
         let files = recordings();
         for path in files.iter().cycle().skip(at % files.len()).take(6) {
             let Some(recording) = spoilt(path, &name) else { continue };
-            is_safe(&report(&recording, "'><hostile>.hd"));
+            is_safe(&report(std::slice::from_ref(&recording), "'><hostile>.hd"));
             let other = spoilt(path, &format!("{name}2")).unwrap();
             if let Ok(compared) = diff::compare(vec![source(recording)], vec![source(other)], How::default()) {
                 is_safe(&comparison::page(&compared));
