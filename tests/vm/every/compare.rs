@@ -15,11 +15,11 @@ const BYTES: u64 = 4 << 20;
 #[track_caller]
 fn record(stack: &Stack, name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("hostdiag-compare-{}-{name}.hd", std::process::id()));
-    let done = AtomicBool::new(false);
+    let (peer, done) = (stack.peer(), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                sendfile(stack.peer(), PEER, BYTES);
+                sendfile(peer, PEER, BYTES);
             }
         });
         let plan = ["record", "--plan", "snapshot,offload,profile,timer-names,funclatency"];
