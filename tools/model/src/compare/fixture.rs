@@ -18,12 +18,15 @@ use crate::trace::{
 /// Samples of one busy core, in ten seconds at 100 Hz.
 pub(super) const CORE: u64 = 1000;
 
+/// A setting: `area, of, name, value, origin`.
+type Set = (Area, Option<&'static str>, &'static str, &'static str, Option<&'static str>);
+
 /// What is recorded of a host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fixture {
     pub(super) kernel: &'static str,
-    /// `area, of, name, value, origin`.
-    pub(super) settings: Vec<(Area, Option<&'static str>, &'static str, &'static str, Option<&'static str>)>,
+    /// Settings.
+    pub(super) settings: Vec<Set>,
     /// Counts in a second.
     pub(super) rates: Vec<(Area, Option<&'static str>, &'static str, u64)>,
     /// Stacks from the outermost function on, and their samples.

@@ -24,6 +24,7 @@ fn set(area: Area, name: &'static str, a: &'static str, b: &'static str) -> Sett
     (area, None, name, [Some(a), Some(b)])
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, as the rules are")]
 fn cases() -> Vec<Case> {
     let on_eth = |area, name, a, b| (area, Some("eth2"), name, [Some(a), Some(b)]);
     vec![
