@@ -4,9 +4,9 @@ use hostdiag_model::compare::Report;
 
 use crate::page::{Page, Style};
 
-mod causes;
-mod head;
-mod others;
+pub(crate) mod causes;
+pub(crate) mod head;
+pub(crate) mod others;
 
 /// How a comparison is to be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

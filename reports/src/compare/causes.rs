@@ -28,10 +28,7 @@ pub(super) fn text(page: &mut Page, report: &Report, options: Options) -> usize 
 }
 
 fn one(page: &mut Page, report: &Report, (number, cause): (usize, &Cause), options: Options) {
-    let mut titles = titles(&cause.settings);
-    if titles.is_empty() {
-        titles.push(cause.rule.what.to_owned());
-    }
+    let mut titles = of(cause);
     let first = titles.remove(0);
     let carried = carried(report, cause);
     let fits = first.len() + carried.len() <= WIDTH;
@@ -54,8 +51,14 @@ fn one(page: &mut Page, report: &Report, (number, cause): (usize, &Cause), optio
     page.put("     check  ").line(&check(report, cause));
 }
 
+/// Its settings, or what happens where there are none.
+pub(crate) fn of(cause: &Cause) -> Vec<String> {
+    let titles = titles(&cause.settings);
+    if titles.is_empty() { vec![cause.rule.what.to_owned()] } else { titles }
+}
+
 /// `   explains 9.9 of 12.4 cores`.
-fn carried(report: &Report, cause: &Cause) -> String {
+pub(crate) fn carried(report: &Report, cause: &Cause) -> String {
     let class = if cause.settings.iter().any(|row| row.class == Class::Set) {
         ""
     } else if cause.settings.iter().any(|row| row.class == Class::Os) {
@@ -119,14 +122,14 @@ fn some(names: &[&str]) -> String {
 }
 
 /// A value is told by its beginning.
-fn cut(value: &str) -> String {
+pub(crate) fn cut(value: &str) -> String {
     match value.char_indices().nth(60) {
         Some((at, _)) => format!("{}...", &value[..at]),
         None => value.to_owned(),
     }
 }
 
-fn places(places: &[Place]) -> String {
+pub(crate) fn places(places: &[Place]) -> String {
     let name = |place: &Place| match place.a == place.b {
         true => place.a.clone(),
         false => format!("{} on A, {} on B", place.a, place.b),
@@ -161,7 +164,7 @@ pub(super) fn lines(words: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// `do_sendfile p99 248 us -> 7.3 ms`.
-pub(super) fn symptom(symptom: &Symptom) -> String {
+pub(crate) fn symptom(symptom: &Symptom) -> String {
     let name = &symptom.name;
     let rate = |value: f64| if value == 0.0 { "none".into() } else { format!("{}/s", short(value)) };
     let [a, b] = [symptom.a, symptom.b];
@@ -192,7 +195,7 @@ pub(super) fn symptom_of_rate(rate: &RateChange) -> String {
 }
 
 /// The command that looks at it, on the host that is worse off.
-fn check(report: &Report, cause: &Cause) -> String {
+pub(crate) fn check(report: &Report, cause: &Cause) -> String {
     let side = if cause.worse == Which::A { &report.a } else { &report.b };
     let place = cause.settings.first().and_then(|row| row.places.first());
     let of = place.map_or("", |place| if cause.worse == Which::A { &place.a } else { &place.b });

@@ -11,7 +11,7 @@ use crate::trace::duration::duration;
 pub(super) fn text(page: &mut Page, report: &Report) {
     side(page, "A", &report.a);
     side(page, "B", &report.b);
-    work(page, report);
+    page.put("work    ").line(&work(report));
     result(page, report);
 }
 
@@ -38,10 +38,11 @@ fn side(page: &mut Page, letter: &str, side: &Side) {
     page.ink(Ink::Bold, letter).put("  ").line(&parts.join("   "));
 }
 
-fn work(page: &mut Page, report: &Report) {
+/// What both did, and whether that can be compared.
+pub(crate) fn work(report: &Report) -> String {
     let work = &report.work;
     let of = |kind: WorkKind| work.measures.iter().find(|measure| measure.kind == kind).map(amounts);
-    let words = match work.basis {
+    match work.basis {
         Basis::Same(kind) => format!("{}: comparable", of(kind).unwrap_or_default()),
         Basis::PerUnit(kind, times) => format!(
             "{}: B's figures are for the work of A (divided by {})",
@@ -56,8 +57,7 @@ fn work(page: &mut Page, report: &Report) {
         Basis::NotComparable => {
             format!("{}: not comparable", work.measures.first().map(amounts).unwrap_or_default())
         }
-    };
-    page.put("work    ").line(&words);
+    }
 }
 
 /// `A 4.10  B 4.06 Gbit/s sent`.
@@ -79,16 +79,16 @@ fn result(page: &mut Page, report: &Report) {
         Verdict::Indicative | Verdict::Inconclusive => Ink::Yellow,
         Verdict::Same | Verdict::Improved => Ink::Green,
     };
-    let words = match &report.cores {
-        Some(cores) => of_cores(cores, &report.work.basis),
-        None => without_cores(report),
-    };
-    page.put("RESULT  ").ink(ink, &words);
-    let measured = report.cores.map(|cores| cores.change.verdict);
-    page.line(&match measured {
-        Some(verdict) => format!("   {}", sure(verdict)),
-        None => format!("   {}", report.verdict.as_str()),
-    });
+    let (words, sure) = follows(report);
+    page.put("RESULT  ").ink(ink, &words).line(&format!("   {sure}"));
+}
+
+/// What follows, and how sure that is.
+pub(crate) fn follows(report: &Report) -> (String, String) {
+    match &report.cores {
+        Some(cores) => (of_cores(cores, &report.work.basis), sure(cores.change.verdict)),
+        None => (without_cores(report), report.verdict.as_str().into()),
+    }
 }
 
 /// What kind of certainty a change of busy cores has.
@@ -125,8 +125,16 @@ fn without_cores(report: &Report) -> String {
     }
 }
 
-/// The last line: what there is to doubt.
+/// The last lines: what there is to doubt.
 pub(super) fn trust(page: &mut Page, report: &Report) {
+    page.put("trust   ").line(&trusted(report));
+    for note in notes(report) {
+        page.put("note    ").line(&note);
+    }
+}
+
+/// How far it can be trusted.
+pub(crate) fn trusted(report: &Report) -> String {
     let trust = &report.trust;
     let lost = match trust.lost {
         [0, 0] => "lost 0".to_owned(),
@@ -138,14 +146,18 @@ pub(super) fn trust(page: &mut Page, report: &Report) {
     let read = (report.settings.unread > 0)
         .then(|| format!("{} not read", count(report.settings.unread, "setting")));
     let parts: Vec<String> = [Some(lost), overlap, apart, skew, read].into_iter().flatten().collect();
-    page.put("trust   ").line(&parts.join(", "));
-    for (command, doubt) in &trust.doubts {
-        page.put("note    ").line(&format!("{command}: {}", doubt_words(doubt)));
-    }
-    for (which, what) in &report.alone {
+    parts.join(", ")
+}
+
+/// What is to be kept in mind, a sentence each.
+pub(crate) fn notes(report: &Report) -> Vec<String> {
+    let doubts =
+        report.trust.doubts.iter().map(|(command, doubt)| format!("{command}: {}", doubt_words(doubt)));
+    let alone = report.alone.iter().map(|(which, what)| {
         let side = if *which == Which::A { "A" } else { "B" };
-        page.put("note    ").line(&format!("{what}: recorded on {side} alone"));
-    }
+        format!("{what}: recorded on {side} alone")
+    });
+    doubts.chain(alone).collect()
 }
 
 /// `40 s`, `3 h`, `12 days`.

@@ -42,7 +42,7 @@ fn is_told(other: &Other) -> bool {
     }
 }
 
-fn class(class: Class) -> &'static str {
+pub(crate) fn class(class: Class) -> &'static str {
     match class {
         Class::Set => "set by someone, no symptom found",
         Class::Os => "comes with the OS, no symptom found",

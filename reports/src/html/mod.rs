@@ -11,6 +11,7 @@ use crate::markup::{LONGEST, bounded};
 use crate::page::is_harmful;
 
 mod cell;
+pub mod compare;
 pub mod comparison;
 mod environment;
 mod flame;

@@ -1,14 +1,14 @@
 //! `hostdiag compare`: two hosts side by side, the cause on top.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
 use hostdiag_model::compare::{self, Group, Report};
 use hostdiag_model::{Capture, Recording};
-use hostdiag_report::compare as report;
+use hostdiag_report::{compare as report, html};
 
 use super::diff;
 use super::record::{RemoteArgs, percent};
@@ -84,6 +84,8 @@ pub enum Format {
     Text,
     /// One JSON document, schema hostdiag.compare.
     Json,
+    /// A page for any browser, in one file.
+    Html,
 }
 
 /// `good=a.hd,b.hd`.
@@ -104,7 +106,9 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         output::save(path, |out| kept.write(out))?;
     }
     let report = of(groups, args.work)?;
-    show(&report, args.format, report::Options { all: args.all, style: look.style() })?;
+    let kept = || args.targets.first().filter(|_| args.targets.len() == 1).map(Path::new);
+    let file = args.output.as_deref().or_else(kept);
+    show(&report, args.format, report::Options { all: args.all, style: look.style() }, file)?;
     Ok(if failed { Status::Remote } else { diff::status(report.verdict, args.strict) })
 }
 
@@ -119,16 +123,23 @@ pub(super) fn is_kept(recordings: &[Recording]) -> bool {
     groups.len() == 2 && !groups.contains(&None)
 }
 
-/// Shows them again, as they were compared then.
-pub(super) fn again(recordings: Vec<Recording>, options: report::Options) -> Result<()> {
+/// Shows those that `file` has again, as they were compared then.
+pub(super) fn again(
+    recordings: Vec<Recording>,
+    format: Format,
+    options: report::Options,
+    file: &Path,
+) -> Result<()> {
     let groups = sides::split(Capture { recordings });
-    show(&of(groups, None)?, Format::Text, options)
+    show(&of(groups, None)?, format, options, Some(file))
 }
 
-fn show(report: &Report, format: Format, options: report::Options) -> Result<()> {
+/// `file` is where the recordings are, for the command that prints all figures.
+fn show(report: &Report, format: Format, options: report::Options, file: Option<&Path>) -> Result<()> {
     let text = match format {
         Format::Text => report::text(report, options),
         Format::Json => serde_json::to_string_pretty(report)? + "\n",
+        Format::Html => html::compare::page(report, file.map(Path::to_string_lossy).as_deref()),
     };
     output::write(|out| out.write_all(text.as_bytes()))?;
     if format == Format::Text {

@@ -8,6 +8,7 @@ use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::{capture, chart, fix, html, offload, pprof, snapshot, trace};
 
+use super::compare;
 use crate::fail::{Code, Failure, Status};
 use crate::input;
 use crate::offload::from;
@@ -64,13 +65,9 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         Format::Json => {
             output::write(|out| recordings.iter().try_for_each(|recording| recording.write(out)))?;
         }
-        Format::Text => {
-            let options = hostdiag_report::compare::Options { all: args.all, style: look.style() };
-            match super::compare::is_kept(&recordings) {
-                true => super::compare::again(recordings, options)?,
-                false => show(args, look, &recordings)?,
-            }
-        }
+        Format::Text if compare::is_kept(&recordings) => again(args, look, recordings)?,
+        Format::Html if compare::is_kept(&recordings) => again(args, look, recordings)?,
+        Format::Text => show(args, look, &recordings)?,
         Format::Folded => {
             let recording = with_stacks(&mut recordings)?;
             fold(&mut recording.data)?;
@@ -95,6 +92,13 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         }
     }
     Ok(Status::Fine)
+}
+
+/// Compares what a comparison of hosts kept, as it was compared then.
+fn again(args: &Args, look: Look, recordings: Vec<Recording>) -> Result<()> {
+    let format = if args.format == Format::Html { compare::Format::Html } else { compare::Format::Text };
+    let options = hostdiag_report::compare::Options { all: args.all, style: look.style() };
+    compare::again(recordings, format, options, &args.file)
 }
 
 /// Of several recordings the first of stacks: the profile, in what `record` wrote.
