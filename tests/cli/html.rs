@@ -65,6 +65,17 @@ fn comparisons_are_as_kept() {
 }
 
 #[test]
+fn the_causes_stand_before_what_they_rest_on() {
+    let [good, bad] = ["good", "bad"].map(|name| format!("tests/recordings/compare/{name}-stable.hd"));
+    let page = page(&["compare", &good, &bad]);
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("there is no {text}"));
+    let order =
+        ["Likely causes</h2>", "tx-scatter-gather", "Hosts</caption>", "Counters</h2>", "Stacks: profile"];
+    let places = order.map(at);
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
 fn a_page_loads_nothing() {
     let page = page(&["report", "tests/recordings/trace/profile-stable.hd"]);
     let policy = "content=\"default-src 'none'; style-src 'sha256-";

@@ -8,7 +8,7 @@ use super::rules::{self, RULES, Rule};
 use super::share::{self, Unexplained};
 use crate::diff::settings::{Class, Difference};
 use crate::diff::{Changes, Which, stacks};
-use crate::snapshot::Unit;
+use crate::snapshot::{Area, Unit};
 
 /// As many symptoms of a kind are kept of a cause, the largest.
 const KEPT: usize = 4;
@@ -167,7 +167,8 @@ fn ranked(mut causes: Vec<Cause>, total: f64) -> Vec<Cause> {
 }
 
 fn cause(rule: &'static Rule, rows: &[Difference], symptoms: &[Symptom]) -> Option<Cause> {
-    let known = |row: &&Difference| row.class != Class::Volatile && rule.of(row).is_some();
+    let known =
+        |row: &&Difference| row.class != Class::Volatile && rule.of(row).is_some() && !is_unknown_to_one(row);
     let mut settings: Vec<Difference> = rows.iter().filter(known).cloned().collect();
     settings.sort_by_key(|row| (row.class, row.places.is_empty()));
     if settings.is_empty() && !rule.alone {
@@ -186,6 +187,13 @@ fn cause(rule: &'static Rule, rows: &[Difference], symptoms: &[Symptom]) -> Opti
     let worse = if way > 0 { Which::B } else { Which::A };
     let symptoms = kept(found);
     (!symptoms.is_empty()).then_some(Cause { rule, settings, symptoms, worse, cores: None })
+}
+
+/// Whether one kernel alone has such a setting: that it is n/a on the other says nothing.
+/// What is loaded, or asked for on the command line, may well be there on one side alone.
+fn is_unknown_to_one(row: &Difference) -> bool {
+    let may_be_absent = [Area::Bpf, Area::Cgroup, Area::Config, Area::Kernel, Area::Module, Area::Qdisc];
+    row.a.is_some() != row.b.is_some() && row.class == Class::Os && !may_be_absent.contains(&row.area)
 }
 
 /// Cores count most, then whatever is farthest apart.

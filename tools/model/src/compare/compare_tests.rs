@@ -174,3 +174,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_one_kernel_alone_knows_is_no_cause() {
+    let [good, mut bad] = article();
+    bad.kernel = "7.2.0";
+    bad.profile.push(("main;do_sendfile;tcp_sendmsg;tcp_v4_rcv", 2 * CORE));
+    bad.rates.push((Area::Link, Some("eth2"), "tx_packets", 900_000));
+    bad.settings.push((Area::Link, Some("eth2"), "gso_ipv4_max_size", "65536", None));
+    let ids = |found: &Report| found.causes.iter().map(|cause| cause.rule.id).collect::<Vec<_>>();
+    assert!(!ids(&report(&good, &bad)).contains(&"mtu"));
+    let mut both = good.clone();
+    both.settings.push((Area::Link, Some("eth2"), "gso_ipv4_max_size", "131072", None));
+    assert!(ids(&report(&both, &bad)).contains(&"mtu"));
+}

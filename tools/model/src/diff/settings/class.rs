@@ -23,7 +23,7 @@ pub enum Class {
 }
 
 /// What is known by name, whatever else is said; the first that fits counts.
-const BY_NAME: [(Area, &str, Class); 45] = [
+const BY_NAME: [(Area, &str, Class); 49] = [
     // Counters and states that /proc/sys has among the settings.
     (Area::Sysctl, "kernel.random.*", Class::Volatile),
     (Area::Sysctl, "kernel.ns_last_pid", Class::Volatile),
@@ -57,6 +57,11 @@ const BY_NAME: [(Area, &str, Class); 45] = [
     (Area::Sysctl, "net.ipv4.tcp_max_tw_buckets", Class::Hardware),
     (Area::Sysctl, "net.netfilter.nf_conntrack_max", Class::Hardware),
     (Area::Sysctl, "net.netfilter.nf_conntrack_buckets", Class::Hardware),
+    // Limits of init, which the kernel computes.
+    (Area::Cgroup, "Max locked memory", Class::Hardware),
+    (Area::Cgroup, "Max pending signals", Class::Hardware),
+    (Area::Cgroup, "Max processes", Class::Hardware),
+    (Area::Bpf, "programs", Class::Follows),
     (Area::Kernel, "taint*", Class::Set),
     (Area::Cpu, "*microcode*", Class::Hardware),
     (Area::Cpu, "*model*", Class::Hardware),
@@ -96,6 +101,9 @@ pub(super) fn of(
     let alone = values.iter().any(Option::is_none);
     match area {
         Area::Config | Area::Os | Area::Package => Class::Os,
+        Area::Bpf if of.is_some_and(|of| OF_SYSTEMD.iter().any(|pattern| glob::matches(pattern, of))) => {
+            Class::Os
+        }
         Area::Bpf | Area::Cgroup => Class::Set,
         Area::Module if alone && same_system => Class::Set,
         Area::Link if !alone => Class::Set,
@@ -105,6 +113,10 @@ pub(super) fn of(
         _ => Class::Set,
     }
 }
+
+/// Programs that systemd loads for its units, by its source (`src/core/bpf`); the kernel
+/// keeps 15 characters of a name.
+const OF_SYSTEMD: [&str; 5] = ["sd_*", "restrict_filesy*", "restrict_fs*", "sysctl_monitor", "socket_bind*"];
 
 /// Of a card what it is, not how it is set.
 const HARDWARE: [&str; 6] = ["driver*", "firmware*", "bus*", "speed*", "*supported*", "*max*"];
