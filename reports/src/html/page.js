@@ -44,6 +44,8 @@
   // ---- flame graphs: a click or Enter on a frame makes it as wide as the picture
 
   const near = 0.002;
+  // As a picture begins: the smaller side of a comparison does not fill its panel.
+  const whole = { x: 0, y: -1, width: 100 };
   const percent = (value) => `${value.toFixed(3)}%`;
 
   class Picture {
@@ -73,7 +75,7 @@
 
     listen() {
       const frame = (event) => this.byNode.get(event.target.closest(".f"));
-      this.back.addEventListener("click", () => this.zoom(this.frames[0]));
+      this.back.addEventListener("click", () => this.zoom(whole));
       this.svg.addEventListener("click", (event) => frame(event) && this.zoom(frame(event)));
       this.svg.addEventListener("pointerover", (event) => this.tell(frame(event)));
       this.svg.addEventListener("focusin", (event) => this.tell(frame(event)));
@@ -97,7 +99,7 @@
         ArrowRight: () => row[row.indexOf(frame) + 1],
         Enter: () => (this.zoom(frame), frame),
         " ": () => (this.zoom(frame), frame),
-        Escape: () => (this.zoom(this.frames[0]), frame),
+        Escape: () => (this.zoom(whole), frame),
       }[event.key];
       if (!to) return;
       event.preventDefault();
@@ -109,7 +111,7 @@
 
     zoom(root) {
       const end = root.x + root.width, scale = 100 / root.width;
-      this.back.hidden = root === this.frames[0];
+      this.back.hidden = root.width >= whole.width - near;
       this.frames.forEach((frame) => {
         const above = frame.y < root.y && frame.x <= root.x + near && frame.x + frame.width >= end - near;
         const below = frame.y >= root.y && frame.x >= root.x - near && frame.x + frame.width <= end + near;

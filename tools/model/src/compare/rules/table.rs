@@ -191,7 +191,7 @@ pub static RULES: &[Rule] = &[
         slow: &["do_sendfile", "tcp_sendmsg*", "tcp_recvmsg*", "sk_stream_wait_memory"],
         rates: &[
             "*RcvCollapsed", "*PruneCalled", "*MemoryPressures*", "*RcvQDrop", "*BacklogDrop",
-            "*ZeroWindow*",
+            "*ZeroWindow*", "context switches",
         ],
         check: "snapshot --all",
         ..Rule::NONE
