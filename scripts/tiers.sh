@@ -15,6 +15,7 @@ declare -A what=(
     [fuzz]="every parser of foreign input"
     [vm]="every kernel of the lab"
     [systemd]="systemd guest"
+    [replay]="two hosts over SSH, with planted causes"
     [bench]="benchmarks, a short run; peers beside"
 )
 
@@ -191,6 +192,15 @@ tier_systemd() {
     [[ ! $long ]] || role=all
     needs_root systemd
     guests scripts/vm/systemd "$role"
+}
+
+tier_replay() {
+    local status=0
+    needs_root replay
+    need_build
+    scripts/replay || status=1
+    scripts/replay causes || status=1
+    return $status
 }
 
 tier_bench() {

@@ -69,8 +69,13 @@ fn the_causes_stand_before_what_they_rest_on() {
     let [good, bad] = ["good", "bad"].map(|name| format!("tests/recordings/compare/{name}-stable.hd"));
     let page = page(&["compare", &good, &bad]);
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("there is no {text}"));
-    let order =
-        ["Likely causes</h2>", "tx-scatter-gather", "Hosts</caption>", "Counters</h2>", "Stacks: profile"];
+    let order = [
+        "Likely causes</h2>",
+        "tx-scatter-gather",
+        "Hosts</caption>",
+        "Counters</h2>",
+        "Stacks: profile</h2>",
+    ];
     let places = order.map(at);
     assert!(places.is_sorted(), "{places:?}");
 }
