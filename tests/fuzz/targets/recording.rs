@@ -43,7 +43,9 @@ fn repairs(recording: &Recording, data: &Data, style: Style) {
             Data::Fix(fix) => fix::text(recording, fix, options),
             Data::Undo(undo) => fix::undo::text(recording, undo, options),
             Data::History(history) => fix::history::text(recording, history, options),
-            Data::Snapshot(data) => snapshot::text(recording, data),
+            Data::Snapshot(data) => {
+                snapshot::text(recording, data, snapshot::Options { all: options.all, style })
+            }
         };
         assert!(!page.contains('\r') && page.ends_with('\n'));
     }
