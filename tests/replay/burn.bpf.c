@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // A foreign program on the way of every packet, which takes its time and lets it pass.
 #define SEC(name) __attribute__((section(name), used))
-#define TURNS 4000
+#define TURNS 80000
 
 SEC("classifier")
 int burn(void *packet)

@@ -67,6 +67,15 @@ pub enum Measured {
     Counter(Unit),
 }
 
+impl Cause {
+    /// Whether the side that its settings call the worse is not the one that spends more
+    /// time on its stacks: it may be what calls take longer for, and no cause of that time.
+    fn is_refuted(&self) -> bool {
+        let way = if self.worse == Which::B { 1.0 } else { -1.0 };
+        self.cores.is_some_and(|cores| cores * way < 0.0)
+    }
+}
+
 impl Symptom {
     fn change(&self) -> f64 {
         self.b - self.a
@@ -101,17 +110,17 @@ pub(super) fn find(
     causes.sort_by(|one, other| strength(other).total_cmp(&strength(one)));
     let Some(stacks) = profile else { return (own_symptoms(ranked(causes, 0.0)), None) };
     let total = stacks.total.change();
-    // Those that are left out leave their samples to others.
+    let mut refuted: Vec<&'static str> = Vec::new();
+    // Those that are left out, or refuted, leave their samples to others.
     loop {
-        let rules: Vec<&Rule> = causes.iter().map(|cause| cause.rule).collect();
-        let (shares, unexplained) = share::of(stacks, &rules);
-        causes.iter_mut().zip(&shares).for_each(|(cause, share)| cause.cores = Some(*share));
-        let before = causes.len();
+        let order: Vec<&'static str> = causes.iter().map(|cause| cause.rule.id).collect();
+        let unexplained = claim(&mut causes, stacks, &refuted);
+        let before = (causes.len(), refuted.len());
+        refuted.extend(causes.iter().filter(|cause| cause.is_refuted()).map(|cause| cause.rule.id));
         let least = LEAST_SHARE * stacks.total.a.max(stacks.total.b);
-        let order: Vec<&'static str> = rules.iter().map(|rule| rule.id).collect();
         causes.retain(|cause| !cause.settings.is_empty() || stands(cause, least));
         causes = own_symptoms(ranked(causes, total));
-        if causes.len() == before {
+        if (causes.len(), refuted.len()) == before {
             return (causes, Some(unexplained));
         }
         causes.sort_by_key(|cause| order.iter().position(|id| *id == cause.rule.id));
@@ -131,6 +140,17 @@ fn own_symptoms(causes: Vec<Cause>) -> Vec<Cause> {
         }
     }
     kept
+}
+
+/// Gives each cause that is not refuted its part of the change in busy cores; the rest.
+fn claim(causes: &mut [Cause], stacks: &stacks::Stacks, refuted: &[&str]) -> Unexplained {
+    let (mut claiming, others): (Vec<&mut Cause>, Vec<&mut Cause>) =
+        causes.iter_mut().partition(|cause| !refuted.contains(&cause.rule.id));
+    let rules: Vec<&Rule> = claiming.iter().map(|cause| cause.rule).collect();
+    let (shares, unexplained) = share::of(stacks, &rules);
+    claiming.iter_mut().zip(&shares).for_each(|(cause, share)| cause.cores = Some(*share));
+    others.into_iter().for_each(|cause| cause.cores = None);
+    unexplained
 }
 
 /// Without a setting something has to be large.

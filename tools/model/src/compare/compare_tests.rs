@@ -188,3 +188,18 @@ fn what_one_kernel_alone_knows_is_no_cause() {
     both.settings.push((Area::Link, Some("eth2"), "gso_ipv4_max_size", "131072", None));
     assert!(ids(&report(&both, &bad)).contains(&"mtu"));
 }
+
+#[test]
+fn the_better_side_does_not_spend_more_time_for_it() {
+    let [good, mut bad] = article();
+    // What A lacks makes calls take longer there, and B spends more time all the same.
+    let mut slow = good.clone();
+    slow.devices = stack(&[("eth2", "bond0", "vlan10")], FeatureState::Off);
+    slow.latency = vec![("do_sendfile", 172_000)];
+    bad.devices = stack(&[("eth2", "bond0", "vlan10")], FeatureState::On);
+    bad.latency = vec![("do_sendfile", 17_000)];
+    let found = report(&slow, &bad);
+    let cause = found.causes.iter().find(|cause| cause.rule.id == "offload-send").unwrap();
+    assert_eq!((cause.worse, cause.cores), (Which::A, None));
+    assert_eq!(found.unexplained.unwrap().cores, found.cores.unwrap().difference());
+}

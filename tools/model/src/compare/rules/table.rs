@@ -36,7 +36,7 @@ pub static RULES: &[Rule] = &[
             on(Area::Nic, "tx-checksum-*", Worse::Off),
             on(Area::Nic, "tx-tcp*-segmentation", Worse::Off),
             on(Area::Nic, "tx-generic-segmentation", Worse::Off),
-            on(Area::Nic, "tx-udp*-segmentation", Worse::Off),
+            on(Area::Nic, "tx-udp-segmentation", Worse::Off),
         ],
         signs: &[
             "sock_no_sendpage", "skb_segment", "*skb_gso_segment", "tcp_gso_segment",
