@@ -108,8 +108,10 @@ pub(super) fn find(
     let profile = parts.iter().find(|part| part.is_profile()).and_then(Part::stacks);
     let mut causes: Vec<Cause> = RULES.iter().filter_map(|rule| cause(rule, rows, &symptoms)).collect();
     causes.sort_by(|one, other| strength(other).total_cmp(&strength(one)));
-    let Some(stacks) = profile else { return (own_symptoms(ranked(causes, 0.0)), None) };
-    let total = stacks.total.change();
+    let Some(stacks) = profile else { return (own_symptoms(ranked(causes, 1.0)), None) };
+    // A is taken to be the better one, unless B clearly uses less.
+    let better = stacks.total.change() < -LEAST_SHARE * stacks.total.a;
+    let way = if better { -1.0 } else { 1.0 };
     let mut refuted: Vec<&'static str> = Vec::new();
     // Those that are left out, or refuted, leave their samples to others.
     loop {
@@ -119,7 +121,7 @@ pub(super) fn find(
         refuted.extend(causes.iter().filter(|cause| cause.is_refuted()).map(|cause| cause.rule.id));
         let least = LEAST_SHARE * stacks.total.a.max(stacks.total.b);
         causes.retain(|cause| !cause.settings.is_empty() || stands(cause, least));
-        causes = own_symptoms(ranked(causes, total));
+        causes = own_symptoms(ranked(causes, way));
         if (causes.len(), refuted.len()) == before {
             return (causes, Some(unexplained));
         }
@@ -176,8 +178,7 @@ fn strength(cause: &Cause) -> f64 {
 }
 
 /// What carries most of the change comes first; without a profile what is farthest apart.
-fn ranked(mut causes: Vec<Cause>, total: f64) -> Vec<Cause> {
-    let way = if total < 0.0 { -1.0 } else { 1.0 };
+fn ranked(mut causes: Vec<Cause>, way: f64) -> Vec<Cause> {
     let farthest = |cause: &Cause| cause.symptoms.iter().map(Symptom::size).fold(0.0, f64::max);
     let key = |cause: &Cause| cause.cores.unwrap_or(0.0) * way;
     causes.sort_by(|one, other| {

@@ -203,3 +203,20 @@ fn the_better_side_does_not_spend_more_time_for_it() {
     assert_eq!((cause.worse, cause.cores), (Which::A, None));
     assert_eq!(found.unexplained.unwrap().cores, found.cores.unwrap().difference());
 }
+
+#[test]
+fn what_makes_b_worse_comes_first_though_b_is_hardly_better() {
+    let [good, mut bad] = article();
+    // A lacks the same: nothing of it differs. B has a smaller MTU, and a little less to do.
+    let mut lacking = good.clone();
+    lacking.settings.push((Area::Link, Some("vlan10"), "mtu", "1500", None));
+    lacking.settings.push((Area::Sysctl, None, "net.ipv4.tcp_limit_output_bytes", "1048576", None));
+    lacking.profile.push(("main;process;parse;sk_stream_wait_memory", CORE / 4));
+    bad = Fixture { settings: bad.settings, ..good };
+    bad.settings.push((Area::Link, Some("vlan10"), "mtu", "600", None));
+    bad.settings.push((Area::Sysctl, None, "net.ipv4.tcp_limit_output_bytes", "4194304", None));
+    bad.profile.push(("main;process;ip_fragment", CORE / 5));
+    let found = report(&lacking, &bad);
+    assert_eq!(found.causes[0].rule.id, "mtu");
+    assert!(found.causes[1].cores.unwrap() < 0.0, "{:?}", found.causes);
+}

@@ -104,6 +104,8 @@ pub(super) fn of(
         Area::Bpf if of.is_some_and(|of| OF_SYSTEMD.iter().any(|pattern| glob::matches(pattern, of))) => {
             Class::Os
         }
+        // Another systemd gives init other limits.
+        Area::Cgroup if of == Some("init") && !same_system => Class::Os,
         Area::Bpf | Area::Cgroup => Class::Set,
         Area::Module if alone && same_system => Class::Set,
         Area::Link if !alone => Class::Set,
