@@ -1,5 +1,8 @@
 //! What `perf script` prints, as folded stacks: inferno reads it.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use inferno::collapse::Collapse;
 use inferno::collapse::perf::{Folder, Options};
 
@@ -18,8 +21,50 @@ pub fn folded(text: &str) -> Result<String, String> {
     // Else the library looks for it in the first block, and panics where there is none.
     options.event_filter = Some(event.to_owned());
     let mut folded = Vec::new();
-    Folder::from(options).collapse(text.as_bytes(), &mut folded).map_err(|error| error.to_string())?;
-    String::from_utf8(folded).map_err(|error| error.to_string())
+    Folder::from(options).collapse(ascii(text).as_bytes(), &mut folded).map_err(|error| error.to_string())?;
+    String::from_utf8(folded).map(restored).map_err(|error| error.to_string())
+}
+
+/// Around the number of a character that is not ASCII.
+const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
+
+/// The library cuts symbols where a Rust symbol would have its hash, and panics where that
+/// is within a character.
+fn ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + text.len() / 8);
+    for c in text.chars() {
+        if c.is_ascii() {
+            plain.push(c);
+        } else {
+            let [open, close] = MARKS;
+            // A String takes all that is written to it.
+            let _ = write!(plain, "{open}{:x}{close}", u32::from(c));
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// The characters again that [`ascii`] wrote as numbers.
+fn restored(plain: String) -> String {
+    let [open, close] = MARKS;
+    let mut parts = plain.split(open);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = part.split_once(close);
+        let read = number
+            .and_then(|(digits, rest)| Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?)?, rest)));
+        match read {
+            Some((c, rest)) => {
+                text.push(c);
+                text.push_str(rest);
+            }
+            None => text.push_str(part),
+        }
+    }
+    text
 }
 
 /// `cycles` of `java 1714 [003] 4909.110009: 1 cycles: …`: stacks of one event alone make
@@ -50,6 +95,19 @@ mod tests {
         // Of another event, behind lines that say nothing.
         let other = TEXT.replace("cycles", "faults").replace("java", "nginx");
         assert_eq!(folded(&format!("\n# comment\n\n{TEXT}{other}")).unwrap(), stack);
+    }
+
+    #[test]
+    fn symbols_in_any_language_are_kept() {
+        // Where inferno would look for the hash of a Rust symbol there is half a character.
+        for name in ["größenänderung_des_bildes", "main.Überprüfe_die_größe", "函数的名字不是英文字母写的"]
+        {
+            for cut in 0..4 {
+                let name = format!("{name}{}", "x".repeat(cut));
+                let text = TEXT.replace("tcp_push_one", &name).replace("java", "jävä");
+                assert_eq!(folded(&text).unwrap(), format!("jävä;do_sendfile;{name} 1\n"));
+            }
+        }
     }
 
     #[test]
