@@ -2,7 +2,6 @@ mod apart;
 mod argcount;
 #[path = "../../live/argcount.rs"]
 mod argcount_live;
-mod compare;
 mod doctor;
 mod fix;
 mod fix_apart;
