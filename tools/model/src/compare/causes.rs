@@ -10,6 +10,8 @@ use crate::diff::settings::{Class, Difference};
 use crate::diff::{Changes, Which, stacks};
 use crate::snapshot::{Area, Unit};
 
+/// What somebody set comes first when it carries this part of what the largest carries.
+const ENOUGH: f64 = 0.25;
 /// As many symptoms of a kind are kept of a cause, the largest.
 const KEPT: usize = 4;
 /// What stands without a setting has to carry so much of the change in busy cores.
@@ -178,11 +180,18 @@ fn strength(cause: &Cause) -> f64 {
 }
 
 /// What carries most of the change comes first; without a profile what is farthest apart.
+/// What somebody set comes before what the OS brings anyway, unless it carries little
+/// beside that.
 fn ranked(mut causes: Vec<Cause>, way: f64) -> Vec<Cause> {
     let farthest = |cause: &Cause| cause.symptoms.iter().map(Symptom::size).fold(0.0, f64::max);
     let key = |cause: &Cause| cause.cores.unwrap_or(0.0) * way;
+    let enough = ENOUGH * causes.iter().map(key).fold(0.0, f64::max);
+    let set = |cause: &Cause| {
+        key(cause) > 0.0 && key(cause) >= enough && cause.settings.iter().any(|row| row.class == Class::Set)
+    };
     causes.sort_by(|one, other| {
-        key(other).total_cmp(&key(one)).then_with(|| farthest(other).total_cmp(&farthest(one)))
+        let farther = || farthest(other).total_cmp(&farthest(one));
+        set(other).cmp(&set(one)).then_with(|| key(other).total_cmp(&key(one))).then_with(farther)
     });
     causes
 }

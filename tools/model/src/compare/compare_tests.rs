@@ -220,3 +220,20 @@ fn what_makes_b_worse_comes_first_though_b_is_hardly_better() {
     assert_eq!(found.causes[0].rule.id, "mtu");
     assert!(found.causes[1].cores.unwrap() < 0.0, "{:?}", found.causes);
 }
+
+#[test]
+fn what_somebody_set_comes_before_what_the_os_brings() {
+    let [good, mut bad] = article();
+    bad.profile.push(("main;do_softirq;net_rx_action;napi_poll", 12 * CORE));
+    let file = Some("/usr/lib/sysctl.d/50-default.conf:3");
+    let rps = |entries| (Area::Sysctl, None, "net.core.rps_sock_flow_entries", entries, file);
+    let mut old = good.clone();
+    old.settings.push(rps("0"));
+    bad.settings.push(rps("32768"));
+    let found = report(&old, &bad);
+    let ids: Vec<&str> = found.causes.iter().map(|cause| cause.rule.id).collect();
+    assert_eq!(ids[..2], ["offload-send", "interrupts"]);
+    // Beside much more it is not the first.
+    bad.profile.push(("main;do_softirq;net_rx_action;napi_poll", 100 * CORE));
+    assert_eq!(report(&old, &bad).causes[0].rule.id, "interrupts");
+}
