@@ -26,12 +26,14 @@ mod sides;
 /// Settings that differ are joined with what they are known to cause and what is in the
 /// recordings; what explains most of the change in busy cores comes first.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  hostdiag compare before.hd after.hd\n  \
+#[command(
+    after_help = "Examples:\n  hostdiag compare web16 root@web17 --push --output both.hd\n  hostdiag compare before.hd after.hd\n  \
     hostdiag compare --group good=a.hd,b.hd,c.hd --group bad=d.hd,e.hd\n  \
     hostdiag compare both.hd\n\n\
     Exit status: 0 nothing that counts (with one recording a side nothing measured does, unless --strict); \
     1 a regression, or a setting that somebody set or that causes something differs; \
-    2 they cannot be compared.")]
+    2 they cannot be compared; 5 a host failed, and what there is of the others is compared."
+)]
 pub struct Args {
     /// A and B: [user@]host[:port] by ssh, local, or a file; or one file that a comparison
     /// was kept in.

@@ -18,7 +18,7 @@ use crate::output::{self, Look};
 ///
 /// Any file that --output wrote. Of several recordings, as `hostdiag record` writes them,
 /// text and html show all, and folded, svg and pprof the first with stacks. An audit of
-/// offloads is shown as it was judged then; `hostdiag offload --from` judges it anew.
+/// offloads is shown as it was judged then, and what `hostdiag compare` kept is compared again; `hostdiag offload --from` judges it anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 shown; 2 the file cannot be read.")]
 pub struct Args {
