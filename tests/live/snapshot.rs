@@ -3,6 +3,8 @@ use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 use hostdiag_model::snapshot::{Area, Unit, Value};
 use nix::mount::{MsFlags, mount};
@@ -128,10 +130,17 @@ fn an_interrupt_ends_the_interval_and_keeps_what_was_counted() {
     let mut command = hostdiag();
     command.args(["snapshot", "--format", "json", "--interval", "10m"]).process_group(0);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Signals are asked for from then on.
-    let status = format!("/proc/{}/status", child.id());
-    wait_until("signals are blocked", || {
-        fs::read_to_string(&status).unwrap().lines().any(|line| line == "SigBlk:\t0000000000004003")
+    // Counted from the first reading on, after which it sleeps: 300 ms without a switch.
+    let switches = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let of = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        let waits = of("SigBlk:") == "0000000000004003" && of("State:").starts_with('S');
+        waits.then(|| of("voluntary_ctxt_switches:"))
+    };
+    wait_until("it waits for the end of the interval", || {
+        let before = switches();
+        sleep(Duration::from_millis(300));
+        before.is_some() && before == switches()
     });
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();
