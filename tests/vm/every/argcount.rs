@@ -229,6 +229,28 @@ fn argcount_takes_what_meets_the_condition() {
         values(&["__dev_queue_xmit", "skb->len", "--where", "skb->next->len > 1"], || pair.send(&[(8, 7)]));
     assert_eq!((traced.rows(), traced.accounting().undecided), (Vec::new(), Some(7)));
     assert!(traced.said.contains("lost: 7 calls not counted: what --where asks for"), "{}", traced.said);
+    // Texts of 8 bytes and more with what is behind them, of an array and of a pointer.
+    let devices =
+        [("devicenumber1", "10.9.1.1/24", "10.9.1.2:9"), ("devicenumber12", "10.9.2.1/24", "10.9.2.2:9")];
+    let _devices = devices.map(|(name, address, _)| {
+        let link = Link::dummy(name);
+        ip(&["address", "add", address, "dev", name]);
+        link
+    });
+    let sender = UdpSocket::bind("0.0.0.0:0").unwrap();
+    for (condition, left) in [
+        (r#"skb->dev->name == "devicenumber1""#, 3),
+        (r#"skb->dev->name != "devicenumber1""#, 5),
+        (r#"skb->dev->name == "lo" || skb->dev->rtnl_link_ops->kind == "dummy""#, 8),
+    ] {
+        let traced = values(&["__dev_queue_xmit", "skb->len", "--where", condition], || {
+            for (device, times) in devices.iter().zip([3, 5]) {
+                (0..times).for_each(|_| assert_eq!(sender.send_to(&[0; 18], device.2).unwrap(), 18));
+            }
+        });
+        assert_eq!(traced.rows(), [format!("60: {left}")], "{condition}");
+        assert_eq!(traced.accounting().unmatched, Some(8 - left), "{condition}");
+    }
 }
 
 #[test]

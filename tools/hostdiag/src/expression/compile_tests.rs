@@ -240,12 +240,16 @@ fn what_cannot_be_had_is_refused_with_its_place() {
 }
 
 fn holds(text: &str, arguments: [u64; 3], returned: u64) -> Option<bool> {
-    let test = super::condition(&parse::condition(text).unwrap(), &of_kernel("tcp_sendmsg")).unwrap();
     let mut all = arguments.to_vec();
     all.resize(16, 0);
     all[15] = returned;
+    holds_in(text, &all, &|_, _| None)
+}
+
+fn holds_in(text: &str, arguments: &[u64], memory: machine::Memory<'_>) -> Option<bool> {
+    let test = super::condition(&parse::condition(text).unwrap(), &of_kernel("tcp_sendmsg")).unwrap();
     let steps: Vec<Step> = [test.entry, test.exit, test.logic].concat();
-    machine::decide(&steps, &all, &|_, _| None)
+    machine::decide(&steps, arguments, memory)
 }
 
 #[test]
@@ -269,8 +273,57 @@ fn conditions_hold_or_do_not_or_cannot_be_read() {
     ] {
         assert_eq!(holds(text, [0, 0, size], returned), holding, "{text}");
     }
-    for (text, at) in [("size == -1", 8), ("size == NO_SUCH_NAME", 8), ("$ret < 9223372036854775808", 7)] {
+    let too_long = format!("sk->__sk_common.skc_prot->name == {:?}", "x".repeat(33));
+    for (text, at) in [
+        ("size == -1", 8),
+        ("size == NO_SUCH_NAME", 8),
+        ("$ret < 9223372036854775808", 7),
+        (r#"size == "4""#, 8),
+        (r#"sk->__sk_common.skc_prot->name < "TCP""#, 33),
+        ("sk->__sk_common.skc_prot->name == TCP", 34),
+        (r#"sk->__sk_common.skc_prot->name & 1 == "TCP""#, 0),
+        (&too_long, 34),
+    ] {
         let parsed = parse::condition(text).unwrap();
         assert_eq!(super::condition(&parsed, &of_kernel("tcp_sendmsg")).unwrap_err().at, at, "{text}");
+    }
+}
+
+#[test]
+fn texts_are_compared_as_a_whole() {
+    const PROTOCOL: u64 = 0xffff_8880_0000_1000;
+    let name = compiled("sk->__sk_common.skc_prot->name", &of_kernel("tcp_sendmsg")).unwrap();
+    let (Some(Step::Add(offset)), Some(32)) = (name.steps.last(), name.length) else { panic!("{name:?}") };
+    let at = PROTOCOL + offset;
+    let full = "0123456789abcdef0123456789abcdef";
+    for (is, other, same) in [
+        ("TCP", "TCP", true),
+        ("TCP", "TCPv6", false),
+        ("TCPv6", "TCP", false),
+        ("", "", true),
+        ("TCP", "", false),
+        ("12345678", "12345678", true),
+        ("123456789", "12345678", false),
+        ("12345678", "123456789", false),
+        ("12345678 quoted", "12345678 quoted", true),
+        (full, full, true),
+        (full, "0123456789abcdef0123456789abcdeF", false),
+    ] {
+        let mut text = is.as_bytes().to_vec();
+        // Behind a text is whatever was there before.
+        text.extend([&[0][..], &[b'x'; 32]].concat());
+        let memory = |address: u64, size: usize| match address.checked_sub(at) {
+            Some(from @ ..32) => {
+                text.get(from as usize..).and_then(|text| text.get(..size)).map(<[u8]>::to_vec)
+            }
+            _ => Some(PROTOCOL.to_le_bytes()[..size].to_vec()),
+        };
+        for (how, expected) in [("==", same), ("!=", !same)] {
+            let condition = format!("sk->__sk_common.skc_prot->name {how} {other:?} && size == 1");
+            let mut arguments = [1; 16];
+            assert_eq!(holds_in(&condition, &arguments, &memory), Some(expected), "{is:?}: {condition}");
+            arguments[2] = 2;
+            assert_eq!(holds_in(&condition, &arguments, &memory), Some(false), "{is:?}: {condition}");
+        }
     }
 }

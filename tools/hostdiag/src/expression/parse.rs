@@ -6,7 +6,8 @@
 //! and        = term ( "&&" term )*
 //! term       = "!" term | "(" condition ")" | comparison
 //! comparison = path [ "&" number ] [ ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) literal ]
-//! literal    = [ "-" ] number | name                  a name is one of an enumeration
+//! literal    = [ "-" ] number | name | text             a name is one of an enumeration
+//! text       = '"' ( character | "\\" | "\"" )* '"'
 //! ```
 
 use super::Problem;
@@ -52,7 +53,7 @@ pub enum Way {
 /// What has to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// A value and a number.
+    /// A value and what it is compared with.
     Compare(Comparison),
     /// Both.
     And(Box<Self>, Box<Self>),
@@ -62,7 +63,7 @@ pub enum Condition {
     Not(Box<Self>),
 }
 
-/// A value that is compared with a number.
+/// A value that is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// The value.
@@ -101,6 +102,8 @@ pub enum Literal {
     Number(u64, bool),
     /// The name of one.
     Name(String),
+    /// A text.
+    Text(String),
 }
 
 /// Reads an expression.
@@ -287,12 +290,37 @@ impl<'a> Reader<'a> {
         let at = self.at;
         let literal = match self.name() {
             Some(name) => Literal::Name(name),
+            None if self.take("\"") => Literal::Text(self.text()?),
             None => {
                 let negative = self.take("-");
                 Literal::Number(self.number()?, negative)
             }
         };
         Ok(Comparison { path, mask, how, literal, at })
+    }
+
+    /// Up to its closing quote, the opening one is taken.
+    fn text(&mut self) -> Result<String, Problem> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let mut text = String::new();
+        let mut characters = rest.char_indices();
+        while let Some((at, character)) = characters.next() {
+            match character {
+                '"' => {
+                    self.at += at + 1;
+                    return Ok(text);
+                }
+                '\\' => match characters.next() {
+                    Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
+                    _ => {
+                        let problem = Problem::new(self.at + at, "a backslash quotes nothing here");
+                        return Err(problem.hint(r#"\" and \\ are a quote and a backslash"#));
+                    }
+                },
+                _ => text.push(character),
+            }
+        }
+        Err(Problem::new(self.text.len(), "a text is not closed").hint("\""))
     }
 
     fn how(&mut self) -> Result<Option<How>, Problem> {
@@ -353,7 +381,15 @@ mod tests {
             let problem = path(text).unwrap_err();
             assert_eq!((problem.at, problem.what.as_str()), (at, what), "{text}");
         }
-        for (text, at) in [("a = 1", 2), ("(a", 2), ("a == ", 5), ("a == 1 b", 7), ("a && ", 5)] {
+        for (text, at) in [
+            ("a = 1", 2),
+            ("(a", 2),
+            ("a == ", 5),
+            ("a == 1 b", 7),
+            ("a && ", 5),
+            (r#"a == "b"#, 7),
+            (r#"a == "b\n""#, 7),
+        ] {
             assert_eq!(condition(text).unwrap_err().at, at, "{text}");
         }
         assert!(condition(&"!".repeat(100)).unwrap_err().what.contains("nested"));
@@ -379,11 +415,15 @@ mod tests {
         assert_eq!(read("(a || a) && a"), format!("(({a} or {a}) and {a})"));
         assert_eq!(read("$ret>=-1"), "Return0AtLeastNumber(1, true)");
         assert_eq!(read("f & 0x4 == NAME"), r#"Name("f")4EqualName("NAME")"#);
+        assert_eq!(
+            read(r#"n != "a && \"\\" && f"#),
+            format!(r#"(Name("n")0UnequalText("a && \"\\") and {})"#, a.replace("\"a\"", "\"f\""))
+        );
     }
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(text in "[a-z$ret>&|=!<().\\[\\]0-9xé *-]{0,60}") {
+        fn nothing_makes_it_panic(text in "[a-z$ret>&|=!<().\\[\\]0-9xé *\"\\\\-]{0,60}") {
             for problem in [path(&text).err(), condition(&text).err()].into_iter().flatten() {
                 prop_assert!(problem.at <= text.len() && text.is_char_boundary(problem.at));
             }

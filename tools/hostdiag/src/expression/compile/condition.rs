@@ -64,15 +64,8 @@ impl Building<'_> {
     fn compare(&mut self, comparison: &Comparison) -> Result<u8, Problem> {
         let value = compile(&comparison.path, self.of)?;
         if value.form == Form::Text {
-            return Err(Problem::new(comparison.path.at, "a text cannot be compared")
-                .hint("[0] is its first character"));
+            return self.compare_text(comparison, &value);
         }
-        let bit = self.next;
-        if usize::from(bit) >= MAX_CONDITIONS {
-            let what = format!("more than {MAX_CONDITIONS} comparisons");
-            return Err(Problem::new(comparison.path.at, what));
-        }
-        self.next += 1;
         let signed = value.signed && comparison.mask.is_none();
         let number = self.number(comparison, &value, signed)?;
         let (how, negated) = match comparison.how {
@@ -83,19 +76,64 @@ impl Building<'_> {
             How::AtMost => (Order::AtMost, false),
             How::More => (Order::AtMost, true),
         };
-        let mut steps = value.steps;
-        steps.extend(comparison.mask.map(Step::Mask));
-        steps.push(Step::Compare { condition: bit, how, signed, negated, number });
-        if steps.len() > MAX_EACH {
+        let condition = self.bit(comparison)?;
+        let compare = Step::Compare { condition, how, signed, negated, number };
+        self.steps(comparison, &value, comparison.mask.map(Step::Mask).into_iter().chain([compare]))?;
+        Ok(condition)
+    }
+
+    /// A text is the same where its words are, with the 0 at its end.
+    fn compare_text(&mut self, comparison: &Comparison, value: &Compiled) -> Result<u8, Problem> {
+        let words = words(comparison, value)?;
+        let (mut all, mut offset) = (None, 0);
+        for word in words {
+            let (size, condition) = (word.len() as u8, self.bit(comparison)?);
+            let mut number = [0; 8];
+            number[..word.len()].copy_from_slice(&word);
+            let (how, number) = (Order::Equal, u64::from_ne_bytes(number));
+            let compare = Step::Compare { condition, how, signed: false, negated: false, number };
+            self.steps(comparison, value, [Step::Load { offset, size }, compare])?;
+            match all {
+                Some(first) => self.test.logic.push(Step::And(first, condition)),
+                None => all = Some(condition),
+            }
+            offset += u64::from(size);
+        }
+        let Some(all) = all else {
+            return Err(Problem::new(comparison.at, "this has no room for a text"));
+        };
+        if comparison.how == How::Unequal {
+            self.test.logic.push(Step::Not(all));
+        }
+        Ok(all)
+    }
+
+    /// The bit of a new comparison.
+    fn bit(&mut self, comparison: &Comparison) -> Result<u8, Problem> {
+        let bit = self.next;
+        if usize::from(bit) >= MAX_CONDITIONS {
+            let what = format!("more than {MAX_CONDITIONS} comparisons, of texts one for 8 bytes");
+            return Err(Problem::new(comparison.path.at, what));
+        }
+        self.next += 1;
+        Ok(bit)
+    }
+
+    /// Fetches the value and does this with it, once it is there.
+    fn steps(
+        &mut self,
+        comparison: &Comparison,
+        value: &Compiled,
+        then: impl IntoIterator<Item = Step>,
+    ) -> Result<(), Problem> {
+        let to = if value.at_return { &mut self.test.exit } else { &mut self.test.entry };
+        let before = to.len();
+        to.extend(value.steps.iter().copied().chain(then));
+        if to.len() - before > MAX_EACH {
             let what = format!("it takes more than {MAX_EACH} steps to get there");
             return Err(Problem::new(comparison.path.at, what));
         }
-        if value.at_return {
-            self.test.exit.extend(steps)
-        } else {
-            self.test.entry.extend(steps)
-        }
-        Ok(bit)
+        Ok(())
     }
 
     /// What is compared with.
@@ -111,6 +149,7 @@ impl Building<'_> {
                 Ok(_) => problem("this is never below 0".into()),
                 Err(_) => problem(format!("-{number} is less than this can be")),
             },
+            Literal::Text(_) => problem("the value is no text".into()),
             Literal::Name(name) => match self.named(name, value) {
                 Some(number) => Ok(number),
                 None => problem(format!("no enumeration has the name {name:?}")),
@@ -132,4 +171,28 @@ impl Building<'_> {
             _ => None,
         }
     }
+}
+
+/// What a text has to be, 8 bytes at a time: with the 0 behind it, unless it fills its
+/// array.
+fn words(comparison: &Comparison, value: &Compiled) -> Result<Vec<Vec<u8>>, Problem> {
+    let Literal::Text(text) = &comparison.literal else {
+        return Err(Problem::new(comparison.at, "this is compared with a text").hint("\"...\""));
+    };
+    if comparison.mask.is_some() {
+        return Err(Problem::new(comparison.path.at, "a text has no bits"));
+    }
+    if !matches!(comparison.how, How::Equal | How::Unequal) {
+        return Err(Problem::new(comparison.at, "a text is the same or not").hint("== or !="));
+    }
+    let mut bytes = text.clone().into_bytes();
+    match value.length {
+        Some(length) if bytes.len() as u64 > length => {
+            let what = format!("this is never longer than {length} bytes");
+            return Err(Problem::new(comparison.at, what));
+        }
+        Some(length) if bytes.len() as u64 == length => {}
+        _ => bytes.push(0),
+    }
+    Ok(bytes.chunks(8).map(<[u8]>::to_vec).collect())
 }
