@@ -1,4 +1,4 @@
-//! Charts as SVG: lines over time, and how durations are spread. plotters does axes and
+//! Charts as SVG: counts and percentiles over time, and how durations and values are spread. plotters does axes and
 //! places; [`backend`] writes.
 
 use hostdiag_model::Recording;
@@ -14,6 +14,9 @@ mod axis;
 mod backend;
 mod latency;
 mod rates;
+mod spread;
+mod timers;
+mod values;
 
 /// How charts look, in the light and in the dark.
 const STYLE: &str = include_str!("chart/style.css");
@@ -49,7 +52,7 @@ struct Series {
     points: Vec<(f64, f64)>,
 }
 
-/// The charts of a recording: rates, durations. Absent where it has none.
+/// The charts of a recording. Absent where it has none.
 pub fn svg(recording: &Recording, trace: &Trace) -> Option<String> {
     let charts = charts(trace)?;
     let title = format!("{} of {}", recording.command, recording.host.name);
@@ -65,7 +68,10 @@ fn charts(trace: &Trace) -> Option<Vec<Chart>> {
     match trace.windows.iter().next()?.payload {
         Payload::Counts(_) => Some(vec![rates::chart(trace)]),
         Payload::Latency(_) => Some(latency::charts(trace)),
-        Payload::Stacks(_) | Payload::Timers(_) | Payload::Values(_) | Payload::Distribution(_) => None,
+        Payload::Timers(_) => Some(timers::charts(trace)),
+        Payload::Values(_) => Some(vec![values::chart(trace)]),
+        Payload::Distribution(_) => Some(values::distribution(trace)),
+        Payload::Stacks(_) => None,
     }
 }
 
@@ -130,7 +136,7 @@ fn lines(chart: &Chart, area: &DrawingArea<Svg<'_>, Shift>) -> Option<()> {
     let y = Scale::of(&chart.y, chart.points().map(|(_, y)| y));
     let mut plot = ChartBuilder::on(area)
         .margin(10)
-        .x_label_area_size(36)
+        .x_label_area_size(42)
         .y_label_area_size(72)
         .build_cartesian_2d(x, y)
         .ok()?;
@@ -170,13 +176,18 @@ fn legend(chart: &Chart, text: &mut String) {
     }
 }
 
-/// A name that has room beside the plot.
+/// A name that has room beside the plot: of a longer one the middle is left out, since names
+/// that begin alike often end otherwise.
 fn shortened(name: &str) -> String {
     const ROOM: usize = 25;
-    if name.chars().count() <= ROOM {
+    const DOTS: &str = "...";
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= ROOM {
         return name.into();
     }
-    name.chars().take(ROOM - 3).chain("...".chars()).collect()
+    let kept = (ROOM - DOTS.len()) / 2;
+    let (start, end) = (&letters[..kept], &letters[letters.len() - kept..]);
+    start.iter().copied().chain(DOTS.chars()).chain(end.iter().copied()).collect()
 }
 
 impl Chart {

@@ -1,8 +1,8 @@
 //! Snapshots as text: what is unusual first, then what happened, then how much there is.
 
 mod rates;
-mod unusual;
-mod words;
+pub(crate) mod unusual;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 

@@ -6,33 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::folder::Folder;
 use crate::root;
 
-/// A folder of its own, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("hostdiag-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
-
 /// Every command that reads such files, as it is typed.
-const COMMANDS: [&str; 3] = ["report FILE", "flamegraph FILE --output OUT", "diff FILE GOOD --output OUT"];
+const COMMANDS: [&str; 3] =
+    ["report FILE --output OUT", "flamegraph FILE --output OUT", "diff FILE GOOD --output OUT"];
 
 fn good() -> PathBuf {
     root().join("tests/recordings/trace/push-stable.hd")

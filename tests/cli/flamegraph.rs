@@ -1,7 +1,5 @@
 //! Flame graphs of every kind of input.
-use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use crate::root;
@@ -48,21 +46,6 @@ fn filters_leave_the_rest_out() {
     assert!(!kept.contains("<title>read") && !kept.contains("<title>c "));
     assert_ne!(graph(&["--icicle", "-"], stacks), graph(&["-"], stacks));
     assert!(graph(&["--reverse", "-"], stacks).contains("<title>b (7 samples, 33.33%)</title>"));
-}
-
-#[test]
-fn a_file_is_its_owners_and_stays_until_the_next_is_whole() {
-    let folder = std::env::temp_dir().join(format!("hostdiag-graph-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("graph.svg");
-    graph(&["-", "--output", path.to_str().unwrap()], "a;b 1\n");
-    let first = fs::read_to_string(&path).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(first.starts_with("<?xml") && first.ends_with("</svg>"));
-    let output = hostdiag(&["flamegraph", "-", "--output", path.to_str().unwrap()], "a;b x\n");
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(fs::read_to_string(&path).unwrap(), first);
-    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

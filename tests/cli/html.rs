@@ -5,13 +5,17 @@ use std::process::Command;
 
 use crate::root;
 
-const REPORT: [&str; 6] = [
+const REPORT: [&str; 10] = [
     "recordings/article-stable",
     "recordings/trace/vfs-stable",
     "recordings/trace/read-latency-stable",
     "recordings/trace/push-stable",
     "recordings/trace/timers-oldest",
+    "recordings/trace/timers-expire-stable",
+    "recordings/trace/read-hist-stable",
     "cli/input/repair",
+    "cli/input/undo",
+    "cli/input/history",
 ];
 
 fn page(args: &[&str]) -> String {

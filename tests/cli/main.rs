@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(test)]
 mod flamegraph;
 #[cfg(test)]
+mod folder;
+#[cfg(test)]
 mod format;
 #[cfg(test)]
 mod format_fix;
@@ -17,6 +19,8 @@ mod format_trace;
 mod html;
 #[cfg(test)]
 mod offload;
+#[cfg(test)]
+mod output;
 #[cfg(test)]
 mod redact;
 #[cfg(test)]

@@ -14,25 +14,41 @@ pub(super) enum Axis {
     /// Durations in ns, by their logarithm: a millisecond is to a second what a
     /// microsecond is to a millisecond.
     Duration,
+    /// Other values likewise, of this expression.
+    Value(String),
     /// Numbers from 0 on, of this.
     Number(&'static str),
+    /// So many of this a second.
+    Rate(&'static str),
 }
 
 /// So many labels, about.
 const TICKS: f64 = 6.0;
 
 impl Axis {
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> String {
         match self {
-            Self::Time => "seconds",
-            Self::Duration => "duration",
-            Self::Number(name) => name,
+            Self::Time => "seconds".into(),
+            Self::Duration => "duration".into(),
+            Self::Value(name) => name.clone(),
+            Self::Number(name) => (*name).into(),
+            Self::Rate(name) => format!("{name} a second"),
         }
     }
 
-    /// Where a value lies; below 1 ns there is nothing.
+    /// By the logarithm.
+    fn is_log(&self) -> bool {
+        matches!(self, Self::Duration | Self::Value(_))
+    }
+
+    /// A value of what is measured, in words.
+    pub(super) fn value(&self, value: u64) -> String {
+        if *self == Self::Duration { duration(value) } else { value.to_string() }
+    }
+
+    /// Where a value lies; below 1 there is nothing on one by the logarithm.
     pub(super) fn place(&self, value: f64) -> f64 {
-        if *self == Self::Duration { value.max(1.0).log10() } else { value }
+        if self.is_log() { value.max(1.0).log10() } else { value }
     }
 
     /// From where to where the axis goes, for these places; never nothing.
@@ -44,16 +60,18 @@ impl Axis {
         }
         match self {
             Self::Time => 0.0..high.max(1e-3),
-            Self::Number(_) => 0.0..(high * 1.05).max(1e-3),
-            Self::Duration => low.floor()..high.ceil().max(low.floor() + 1.0),
+            Self::Number(_) | Self::Rate(_) => 0.0..(high * 1.05).max(1e-3),
+            Self::Duration | Self::Value(_) => low.floor()..high.ceil().max(low.floor() + 1.0),
         }
     }
 
     /// Places that have a label.
     pub(super) fn ticks(&self, range: &Range<f64>) -> Vec<f64> {
         let length = range.end - range.start;
-        if *self == Self::Duration {
-            let decades = (range.start as i32)..=(range.end as i32);
+        if self.is_log() {
+            // Ten labels have room beside each other.
+            let step = (length / 9.0).ceil().max(1.0) as usize;
+            let decades = ((range.start as i32)..=(range.end as i32)).step_by(step);
             let parts: &[f64] = if length <= 3.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
             let ticks =
                 decades.flat_map(|decade| parts.iter().map(move |part| f64::from(decade) + part.log10()));
@@ -69,7 +87,8 @@ impl Axis {
     pub(super) fn label(&self, place: f64) -> String {
         match self {
             Self::Duration => duration(10_f64.powf(place).round() as u64).replace(".0 ", " "),
-            Self::Time | Self::Number(_) => number(place),
+            Self::Value(_) => number(10_f64.powf(place).round()),
+            Self::Time | Self::Number(_) | Self::Rate(_) => number(place),
         }
     }
 }
@@ -153,11 +172,13 @@ mod tests {
         assert_eq!(ticks(Axis::Number("calls"), 0.0..63_000.0), "0 20k 40k 60k");
         assert_eq!(ticks(Axis::Duration, 3.0..7.0), "1 us 10 us 100 us 1 ms 10 ms");
         assert_eq!(ticks(Axis::Duration, 3.0..4.0), "1 us 2 us 5 us 10 us");
+        assert_eq!(ticks(Axis::Duration, 0.0..13.0), "1 ns 100 ns 10 us 1 ms 100 ms 10 s 1000 s");
+        assert_eq!(ticks(Axis::Value("size".into()), 0.0..5.0), "1 10 100 1k 10k 100k");
     }
 
     #[test]
     fn a_range_is_never_nothing() {
-        for axis in [Axis::Time, Axis::Number("calls"), Axis::Duration] {
+        for axis in [Axis::Time, Axis::Number("calls"), Axis::Duration, Axis::Value("size".into())] {
             for places in [&[][..], &[0.0], &[3.0, 3.0]] {
                 let range = axis.range(places);
                 assert!(range.end > range.start, "{axis:?} {places:?}");

@@ -1,16 +1,16 @@
 //! How long calls took on both sides: quantiles, and histograms in the same rows.
 
+use hostdiag_model::Histogram;
 use hostdiag_model::diff::latency::{Distance, Latencies, Quantile, Row};
-use hostdiag_model::histogram::Unit;
+use hostdiag_model::histogram::{Resolution, Unit};
 use hostdiag_model::trace::Group;
-use hostdiag_model::{Histogram, histogram::Resolution};
 
 use super::number::{interval, ratio, short};
 use super::{Options, left_out, renamed, table};
 use crate::page::{Ink, Page};
 use crate::trace::duration::duration;
 use crate::trace::latency::unit;
-use crate::trace::log2::{bar, label};
+use crate::trace::log2::{bar, bounds, label};
 
 /// Width of the bars of each side.
 const BARS: usize = 20;
@@ -77,7 +77,7 @@ fn of(page: &mut Page, row: &Row, what: Of) {
     if let Some(distance) = &row.distance {
         page.line(&apart(distance, what));
     }
-    histograms(page, [&row.a, &row.b], what);
+    histograms(page, row, what);
 }
 
 /// Name, A, B, ratio, interval, verdict.
@@ -119,26 +119,35 @@ pub(crate) fn apart(distance: &Distance, what: Of) -> String {
     )
 }
 
-/// Both in one unit and the same rows; bars are shares of the largest row of their
-/// own side, so that shapes can be compared whatever was called more often.
-fn histograms(page: &mut Page, sides: [&Histogram; 2], what: Of) {
+/// Both histograms in one unit and the same rows.
+pub(crate) struct Aligned {
+    pub(crate) unit: &'static str,
+    /// The first and last value of each row, and what A and B have in it.
+    pub(crate) rows: Vec<((u64, u64), [u64; 2])>,
+    /// The largest of A and of B. Bars are shares of it, so that shapes can be compared whatever
+    /// was called more often.
+    pub(crate) most: [u64; 2],
+}
+
+pub(crate) fn aligned(row: &Row, what: Of) -> Aligned {
     let mut both = Histogram::new(Resolution::FINEST);
-    sides.iter().for_each(|side| both.merge(side));
+    [&row.a, &row.b].into_iter().for_each(|side| both.merge(side));
     let (unit, label) = match what {
         Of::Durations => (unit(&both), label(unit(&both))),
         Of::Values => (Unit::Ns, "value"),
     };
-    let rows = sides.map(|side| side.log2(unit));
-    let most = rows.each_ref().map(|rows| rows.iter().copied().max().unwrap_or(0));
-    let first = both.log2(unit).iter().take_while(|count| **count == 0).count();
-    page.line(&format!("{label:>10} {:14} {:>10} {:>10}   {:BARS$}   B", "", "A", "B", "A"));
-    for row in first..rows[0].len().max(rows[1].len()) {
-        let (low, high) = (if row == 0 { 0 } else { 1u64 << row }, u64::MAX >> (63 - row));
-        let counts = rows.each_ref().map(|rows| rows.get(row).copied().unwrap_or(0));
-        let [bar_a, bar_b] = [0, 1].map(|side| bar(counts[side], most[side], BARS));
-        page.line(&format!(
-            "{low:>10} -> {high:<11} {:>10} {:>10}  |{bar_a:BARS$}| |{bar_b:BARS$}|",
-            counts[0], counts[1]
-        ));
+    let [a, b] = [&row.a, &row.b].map(|side| side.log2(unit));
+    let at = |side: &[u64], row: usize| side.get(row).copied().unwrap_or(0);
+    let rows = (0..a.len().max(b.len())).map(|row| (bounds(row), [at(&a, row), at(&b, row)]));
+    let most = [&a, &b].map(|side| side.iter().copied().max().unwrap_or(0));
+    Aligned { unit: label, rows: rows.skip_while(|(_, counts)| *counts == [0, 0]).collect(), most }
+}
+
+fn histograms(page: &mut Page, row: &Row, what: Of) {
+    let Aligned { unit, rows, most } = aligned(row, what);
+    page.line(&format!("{unit:>10} {:14} {:>10} {:>10}   {:BARS$}   B", "", "A", "B", "A"));
+    for ((low, high), [a, b]) in rows {
+        let [bar_a, bar_b] = [bar(a, most[0], BARS), bar(b, most[1], BARS)];
+        page.line(&format!("{low:>10} -> {high:<11} {a:>10} {b:>10}  |{bar_a:BARS$}| |{bar_b:BARS$}|"));
     }
 }

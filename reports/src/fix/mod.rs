@@ -18,6 +18,9 @@ use hostdiag_model::plan::Fix;
 
 use crate::page::{Ink, Page, Style, harmless};
 
+/// Before what a run or an undo could not write down.
+pub(crate) const NOT_KEPT: &str = "not kept: ";
+
 /// What the caller asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -56,7 +59,7 @@ fn partial(recording: &Recording, options: Options) -> String {
 
 fn not_kept(page: &mut Page, problems: &[Problem]) {
     for problem in problems {
-        page.ink(Ink::Yellow, "not kept: ");
+        page.ink(Ink::Yellow, NOT_KEPT);
         line(page, &format!("{}: {}", problem.subject, problem.message));
     }
 }

@@ -7,6 +7,9 @@ use super::{Options, line, not_kept, partial, words};
 use crate::offload::words::devices;
 use crate::page::{Ink, Page, count, harmless};
 
+/// What becomes of a recompute.
+pub(crate) const RECOMPUTED: &str = "computed anew, which has no state of its own: nothing to go back to";
+
 /// The page for a recording of `hostdiag offload --undo`.
 pub fn text(recording: &Recording, undo: &Undo, options: Options) -> String {
     let mut page = Page::new(options.style);
@@ -27,13 +30,13 @@ pub(super) fn run(page: &mut Page, how: &str, undone: &Undone, options: Options)
     let key = |(number, wish): (usize, &UndoneWish)| {
         (if options.all { number } else { 0 }, wish.feature.clone(), result(wish))
     };
-    let items = undone.wishes.iter().enumerate().map(|item| (key(item), item.1.device.as_str()));
+    let named: Vec<String> = undone.wishes.iter().map(device).collect();
+    let items = undone.wishes.iter().enumerate().map(key).zip(named.iter().map(String::as_str));
     for ((_, feature, result), names) in words::group(items) {
         lines.push([harmless(&devices(&names)), harmless(&feature), result]);
     }
     for device in &undone.recomputed {
-        let what = "computed anew, which has no state of its own: nothing to go back to".to_owned();
-        lines.push([harmless(device), "recompute".to_owned(), what]);
+        lines.push([harmless(device), "recompute".to_owned(), RECOMPUTED.to_owned()]);
     }
     let width = |at: usize| words::width(lines.iter().map(|cells| cells[at].as_str()));
     let (names, features) = (width(0), width(1));
@@ -42,7 +45,12 @@ pub(super) fn run(page: &mut Page, how: &str, undone: &Undone, options: Options)
     }
 }
 
-fn result(wish: &UndoneWish) -> String {
+/// The device, and what it was called in the run.
+pub(crate) fn device(wish: &UndoneWish) -> String {
+    wish.was.as_ref().map_or(wish.device.clone(), |was| format!("{} (was {was})", wish.device))
+}
+
+pub(crate) fn result(wish: &UndoneWish) -> String {
     let wanted = if wish.wanted { "on" } else { "off" };
     match &wish.result {
         UndoResult::Restored => format!("restored: wanted={wanted}"),
@@ -52,7 +60,7 @@ fn result(wish: &UndoneWish) -> String {
 }
 
 /// `: 2 restored, 1 conflict`.
-fn totals(undone: &Undone) -> String {
+pub(crate) fn totals(undone: &Undone) -> String {
     let kind = |wish: &UndoneWish| match wish.result {
         UndoResult::Restored => "restored",
         UndoResult::AlreadySo => "already so",

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::cell::Cell;
 use super::table::{Kind, Table};
 use crate::page::count;
-use crate::trace::log2::label;
+use crate::trace::log2::{bounds, label};
 
 /// As many histograms are shown of what has one each.
 const HISTOGRAMS: usize = 12;
@@ -88,10 +88,4 @@ fn log2(row: &Named, scale: &Scale) -> Markup {
         table.row(cells.into_iter().chain([Cell::share(*count, most)]));
     }
     html! { (table) }
-}
-
-/// The first and last value of a row.
-pub(super) fn bounds(row: usize) -> (u64, u64) {
-    let high = u64::MAX.checked_shr(63_u32.saturating_sub(row as u32)).unwrap_or(u64::MAX);
-    (if row == 0 { 0 } else { high / 2 + 1 }, high)
 }

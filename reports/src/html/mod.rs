@@ -116,7 +116,7 @@ impl Section {
 /// Recordings as a page; `file` is where they were read from.
 pub fn report(recordings: &[Recording], file: &str) -> String {
     let title = match recordings {
-        [one] => format!("{} on {}", one.command, one.host.name),
+        [one] => format!("{} on {}", heading(one), one.host.name),
         [first, ..] => format!("record on {}", first.host.name),
         [] => String::new(),
     };
@@ -129,6 +129,17 @@ pub fn report(recordings: &[Recording], file: &str) -> String {
     let command = format!("hostdiag report --format json {}", crate::offload::words::shell(file));
     sections.push(method::raw(&[command]));
     Page { title, sections }.document()
+}
+
+/// What a recording is of: its command, which for offloads has several uses.
+fn heading(recording: &Recording) -> String {
+    let what = match &recording.data {
+        Data::Fix(_) => " repair",
+        Data::Undo(_) => " undo",
+        Data::History(_) => " history",
+        Data::Offload(..) | Data::Trace(_) | Data::Snapshot(_) => "",
+    };
+    format!("{}{what}", recording.command)
 }
 
 /// The sections of a recording that is not alone on its page: they say which they are of,
@@ -152,7 +163,7 @@ pub fn sections(recording: &Recording) -> Vec<Section> {
         Data::Trace(trace) => trace::sections(recording, trace),
         Data::Snapshot(data) => snapshot::sections(recording, data),
     };
-    sections.push(environment::of_one(recording));
+    sections.insert(0, environment::of_one(recording));
     sections
 }
 

@@ -2,7 +2,8 @@
 
 use hostdiag_model::Recording;
 use hostdiag_model::history::History;
-use hostdiag_model::plan::{Fix, Undo};
+use hostdiag_model::offload::Problem;
+use hostdiag_model::plan::{Done, Fix, Undo, Undone};
 use maud::html;
 
 use super::cell::{Tone, chip};
@@ -17,9 +18,13 @@ const WHOLE: Options = Options { all: true, style: Style { color: false, unicode
 /// A plan, and what came of it.
 pub(super) fn fix(recording: &Recording, fix: &Fix) -> Vec<Section> {
     let changes = fix.plan.changes().count();
+    let is = |is: fn(&Done) -> bool| fix.run.iter().flat_map(|run| &run.steps).any(is);
     let (tone, word) = match (&fix.run, fix.changed()) {
         (None, _) if changes == 0 => (Tone::Plain, "nothing to do"),
         (None, _) => (Tone::Unsure, "planned"),
+        (Some(_), _) if is(|done| matches!(done, Done::RolledBack { .. })) => (Tone::Bad, "rolled back"),
+        (Some(_), _) if is(|done| matches!(done, Done::Failed { .. })) => (Tone::Bad, "failed"),
+        (Some(_), _) if is(|done| matches!(done, Done::Interrupted)) => (Tone::Unsure, "interrupted"),
         (Some(_), true) => (Tone::Good, "changed"),
         (Some(_), false) => (Tone::Plain, "unchanged"),
     };
@@ -47,9 +52,32 @@ pub(super) fn fix(recording: &Recording, fix: &Fix) -> Vec<Section> {
 
 /// What was set back.
 pub(super) fn undo(recording: &Recording, undo: &Undo) -> Vec<Section> {
-    let (tone, word) = if undo.changed() { (Tone::Good, "undone") } else { (Tone::Plain, "unchanged") };
-    let body = preformatted(&fix::undo::text(recording, undo, WHOLE));
-    let sentence = count(undo.runs.len(), "run");
+    let (tone, word) = match undo.changed() {
+        _ if undo.runs.iter().any(Undone::conflicts) => (Tone::Bad, "conflict"),
+        true => (Tone::Good, "undone"),
+        false => (Tone::Plain, "unchanged"),
+    };
+    let columns =
+        [("device", Kind::Name), ("feature", Kind::Text), ("result", Kind::Text), ("run", Kind::Text)];
+    let mut table = Table::new("What became of each wish", &columns);
+    for run in &undo.runs {
+        let row =
+            |device: &str, feature: &str, result: &str| [device, feature, result, &run.id].map(Into::into);
+        for wish in &run.wishes {
+            table.row(row(&fix::undo::device(wish), &wish.feature, &fix::undo::result(wish)));
+        }
+        run.recomputed.iter().for_each(|device| table.row(row(device, "recompute", fix::undo::RECOMPUTED)));
+    }
+    let not_kept = |one: &Problem| format!("{}{}: {}", fix::NOT_KEPT, one.subject, one.message);
+    let problems: Vec<String> = undo.problems.iter().map(not_kept).collect();
+    let body = html! {
+        @if table.is_empty() { p { "nothing to undo" } } @else { (table) }
+        (method::list(&problems))
+    };
+    let sentence = match undo.runs.as_slice() {
+        [one] => format!("run {}{}", one.id, fix::undo::totals(one)),
+        several => count(several.len(), "run"),
+    };
     vec![result(recording, (tone, word), &sentence), Section::new(Place::Repairs, "Undo", body)]
 }
 

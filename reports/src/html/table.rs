@@ -79,7 +79,7 @@ impl Render for Table {
                     } }
                 }
             }
-            @if more > 0 { p.more { (count(more, "more row")) " with less" } }
+            @if more > 0 { p.more { (count(more, "more row")) " in the recording" } }
         }
     }
 }

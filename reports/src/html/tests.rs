@@ -125,10 +125,34 @@ fn a_snapshot_is_settings_and_rates() {
         "a.hd",
     );
     is_safe(&page);
-    for text in
-        ["2 settings and 1 rate", "&lt;hostile&gt;", "not read: no permission", "1200.0", "sysctl.conf"]
-    {
+    for text in [
+        "2 settings and 1 rate",
+        "&lt;hostile&gt;",
+        "not read: no permission: nic 1",
+        "1200.0",
+        "sysctl.conf",
+    ] {
         assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn an_undo_says_what_became_of_each_wish() {
+    let undo = r#"{"type":"undo","changed":true,"runs":[{"id":"7","wishes":[
+        {"device":"new","was":"old<1>","feature":"tx-scatter-gather","wanted":false,"result":{"is":"restored"}},
+        {"device":"b","feature":"gro","wanted":true,"result":{"is":"conflict","why":"it has gone"}}],
+        "recomputed":["c"]}],"problems":[{"subject":"history","message":"no space"}]}"#;
+    let page = report(&[of_lines(&[undo.replace('\n', " ").as_str()])], "a.hd");
+    is_safe(&page);
+    for text in [
+        "x undo on web",
+        "run 7: 1 restored, 1 conflict",
+        "new (was old&lt;1&gt;)",
+        "conflict, left as it is: it has gone",
+        "computed anew",
+        "not kept: history: no space",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
     }
 }
 

@@ -7,6 +7,7 @@ use maud::html;
 use super::cell::Cell;
 use super::histogram::{Named, Scale, histograms};
 use super::table::{Kind, Table};
+use super::trace::charts;
 use super::{Place, Section, stacks};
 use crate::trace::duration::duration;
 use crate::trace::timers::{columns, title};
@@ -35,7 +36,7 @@ pub(super) fn sections(trace: &Trace, list: &[TimerCount], length_ms: u64) -> Ve
     }
     let named: Vec<Named> = rows.iter().filter(|_| asked.histograms).flat_map(|row| of_row(row)).collect();
     let scale = Scale { show: duration, unit: Some(hostdiag_model::histogram::Unit::Us), of: String::new() };
-    let body = html! { (table) (histograms(&named, &scale)) };
+    let body = html! { (table) (charts(trace)) (histograms(&named, &scale)) };
     let mut sections = vec![Section::new(Place::Timers, "Timers", body)];
     if let Some(counts) = start_stacks(list) {
         sections.push(stacks::section(trace, &counts, "Where timers are started"));

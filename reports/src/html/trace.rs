@@ -82,7 +82,7 @@ fn sentence(trace: &Trace, window: &Window) -> String {
 }
 
 /// Charts, which the tables beside them tell too.
-fn charts(trace: &Trace) -> Markup {
+pub(super) fn charts(trace: &Trace) -> Markup {
     html! { @for figure in chart::figures(trace) {
         div.scroll tabindex="0" role="group" aria-label="Chart" { (PreEscaped(figure)) }
     } }

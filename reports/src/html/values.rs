@@ -6,6 +6,7 @@ use maud::html;
 use super::cell::Cell;
 use super::histogram::{Named, Scale, histograms, percentiles};
 use super::table::{Kind, Table};
+use super::trace::charts;
 use super::{Place, Section};
 use crate::trace::latency::title;
 use crate::trace::name;
@@ -34,6 +35,7 @@ pub(super) fn table(trace: &Trace, counts: &[ValueCount]) -> Section {
     let condition = &arguments.condition;
     let body = html! {
         @if let Some(condition) = condition { p { "Calls where " code { (Cell::from(condition.as_str())) } } }
+        (charts(trace))
         (table)
     };
     Section::new(Place::Values, "Values", body)
@@ -49,6 +51,10 @@ pub(super) fn distribution(trace: &Trace, list: &[Latency]) -> Section {
     let named = |one: &&Latency| Named { name: title(one, &functions), histogram: one.histogram.clone() };
     let rows: Vec<Named> = list.iter().map(named).collect();
     let scale = Scale { show: |value| value.to_string(), unit: None, of };
-    let body = html! { (percentiles(&format!("Values of {}", scale.of), &rows, &scale)) (histograms(&rows, &scale)) };
+    let body = html! {
+        (charts(trace))
+        (percentiles(&format!("Values of {}", scale.of), &rows, &scale))
+        (histograms(&rows, &scale))
+    };
     Section::new(Place::Values, "Values", body)
 }

@@ -31,7 +31,7 @@ const DEBUGGING: [&str; 11] = [
 ];
 
 /// Whether a setting is worth a line by itself.
-pub(super) fn is_unusual(setting: &Setting) -> bool {
+pub(crate) fn is_unusual(setting: &Setting) -> bool {
     let Value::Value(value) = &setting.value else { return false };
     let by_hand = setting.origin.as_deref().is_some_and(|origin| origin.starts_with("/etc/"));
     let telling = match (setting.area, setting.name.as_str()) {
@@ -70,29 +70,30 @@ pub(super) fn put(page: &mut Page, snapshot: &Snapshot, all: bool) {
     if shown < rows.len() {
         page.ink(Ink::Dim, &format!("  ... {} more (--all)\n", rows.len() - shown));
     }
-    unread(page, snapshot);
+    let reasons = unread(snapshot);
+    if !reasons.is_empty() {
+        heading(page, "Not read");
+    }
+    for (why, areas) in reasons.iter().take(MAX_REASONS) {
+        page.ink(Ink::Yellow, &format!("  {why}")).line(&format!(": {areas}"));
+    }
+    if reasons.len() > MAX_REASONS {
+        page.ink(Ink::Dim, &format!("  ... for {} more reasons (--all)\n", reasons.len() - MAX_REASONS));
+    }
 }
 
-/// What could not be read, by reason.
-fn unread(page: &mut Page, snapshot: &Snapshot) {
+/// Why settings could not be read, the most frequent reason first, and how many of which
+/// areas.
+pub(crate) fn unread(snapshot: &Snapshot) -> Vec<(&str, String)> {
     let mut reasons: BTreeMap<&str, BTreeMap<Area, usize>> = BTreeMap::new();
     for setting in &snapshot.settings {
         if let Value::Unreadable(why) = &setting.value {
             *reasons.entry(why).or_default().entry(setting.area).or_default() += 1;
         }
     }
-    if reasons.is_empty() {
-        return;
-    }
-    heading(page, "Not read");
     let mut reasons: Vec<_> = reasons.into_iter().collect();
     reasons.sort_by_key(|(_, areas)| std::cmp::Reverse(areas.values().sum::<usize>()));
-    for (why, areas) in reasons.iter().take(MAX_REASONS) {
-        let areas: Vec<String> =
-            areas.iter().map(|(area, number)| format!("{} {number}", words::area(*area))).collect();
-        page.ink(Ink::Yellow, &format!("  {why}")).line(&format!(": {}", areas.join(", ")));
-    }
-    if reasons.len() > MAX_REASONS {
-        page.ink(Ink::Dim, &format!("  ... for {} more reasons (--all)\n", reasons.len() - MAX_REASONS));
-    }
+    let named = |(area, number): (Area, usize)| format!("{} {number}", words::area(area));
+    let joined = |areas: BTreeMap<Area, usize>| areas.into_iter().map(named).collect::<Vec<_>>().join(", ");
+    reasons.into_iter().map(|(why, areas)| (why, joined(areas))).collect()
 }

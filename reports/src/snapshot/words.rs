@@ -3,7 +3,7 @@
 use hostdiag_model::snapshot::{Area, Setting, Value};
 
 /// What an area is called, as in the recording.
-pub(super) fn area(area: Area) -> &'static str {
+pub(crate) fn area(area: Area) -> &'static str {
     match area {
         Area::Kernel => "kernel",
         Area::Config => "config",
@@ -36,7 +36,7 @@ pub(super) fn name(setting: &Setting) -> String {
 }
 
 /// The value, or why there is none.
-pub(super) fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::Value(value) if value.is_empty() => "\"\"".into(),
         Value::Value(value) => value.clone(),

@@ -30,10 +30,15 @@ pub fn log2(page: &mut Page, rows: &[u64], label: &str, layout: Layout) {
     let empty = rows.iter().take_while(|count| **count == 0).count();
     let first = if layout == Layout::Bcc { 0 } else { empty };
     for (row, count) in rows.iter().enumerate().skip(first) {
-        let (low, high) = (if row == 0 { 0 } else { 1u64 << row }, u64::MAX >> (63 - row));
+        let (low, high) = bounds(row);
         let bar = bar(*count, most, stars);
         page.line(&format!("{low:digits$} -> {high:<digits$} : {count:<8} |{bar:stars$}|"));
     }
+}
+
+/// The first and last value of a row, of which there are 64 at most.
+pub(crate) fn bounds(row: usize) -> (u64, u64) {
+    (if row == 0 { 0 } else { 1 << row }, u64::MAX >> (63 - row))
 }
 
 /// Rounded down, and in floating point, as bcc does.

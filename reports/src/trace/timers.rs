@@ -151,6 +151,26 @@ pub(crate) fn title(row: &TimerCount) -> String {
     parts.join("  ")
 }
 
+/// The same where there is little room: what tells most comes first. Work says more than the
+/// function that queues it.
+pub(crate) fn short(timer: Option<&Timer>) -> String {
+    let Some(timer) = timer else { return "all others".into() };
+    let function = match &timer.owner {
+        Some(Owner::Work(function)) => name(function),
+        Some(Owner::Process(comm)) => format!("{}  {}", name(&timer.function), harmless(comm)),
+        None => name(&timer.function),
+    };
+    let group = match &timer.group {
+        Some(Group::Cpu(number)) => format!("  CPU {number}"),
+        Some(Group::Pid(number)) => format!("  PID {number}"),
+        Some(Group::Comm(comm)) if timer.owner != Some(Owner::Process(comm.clone())) => {
+            format!("  {}", harmless(comm))
+        }
+        Some(Group::Comm(_) | Group::Other) | None => String::new(),
+    };
+    function + &group
+}
+
 /// From where those of each row were started, under its name.
 fn starts(rows: &[&TimerCount], table: &StackTable, top: Option<u32>) -> String {
     let mut text = String::new();

@@ -7,6 +7,10 @@ use hostdiag_model::redact::Redactor;
 use hostdiag_model::{Capture, Recording};
 use hostdiag_report::diff as report;
 use libfuzzer_sys::fuzz_target;
+use read_back::same_when_read_back;
+
+#[path = "../read_back.rs"]
+mod read_back;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(Capture { mut recordings }) = Capture::read(&mut &input[..]) else { return };
@@ -31,14 +35,5 @@ fn compared(a: &Recording, b: &Recording) {
         if let diff::Changes::Stacks(stacks) = &comparison.changes {
             let _ = report::svg::svg(&comparison, stacks);
         }
-    }
-}
-
-fn same_when_read_back(recording: &Recording) {
-    let mut written = Vec::new();
-    recording.write(&mut written).expect("a vector takes everything");
-    match Recording::read(&mut &written[..]) {
-        Ok(again) => assert_eq!(&again, recording),
-        Err(error) => panic!("not read back: {error}"),
     }
 }

@@ -11,6 +11,10 @@ use hostdiag_report::fix;
 use hostdiag_report::offload::{self, Options};
 use hostdiag_report::{snapshot, trace};
 use libfuzzer_sys::fuzz_target;
+use read_back::same_when_read_back;
+
+#[path = "../read_back.rs"]
+mod read_back;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(mut recording) = Recording::read(&mut &input[..]) else { return };
@@ -58,13 +62,4 @@ fn traced(recording: &Recording, shown: &Trace, style: Style) {
     }
     let _ = trace::words::tracing(&shown.head);
     let _ = trace::words::notes(shown);
-}
-
-fn same_when_read_back(recording: &Recording) {
-    let mut written = Vec::new();
-    recording.write(&mut written).expect("a vector takes everything");
-    match Recording::read(&mut &written[..]) {
-        Ok(again) => assert_eq!(&again, recording),
-        Err(error) => panic!("not read back: {error}"),
-    }
 }

@@ -3,13 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use hostdiag_report::Style;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::fail::{Code, Failure};
 
 /// What `--color` takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -77,6 +79,51 @@ pub fn write(result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Resul
     out.flush()
 }
 
+/// Where the result of a command goes that reads files.
+#[derive(Debug, Default, clap::Args)]
+pub struct Destination {
+    /// Write the result to FILE, which only its owner can read (`-`: stdout).
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Destination {
+    /// The style for it: a file is no terminal.
+    pub fn style(&self, look: Look) -> Style {
+        if self.file().is_some() { Style::default() } else { look.style() }
+    }
+
+    /// Writes a result that was made of `inputs`.
+    ///
+    /// # Errors
+    /// It cannot be written, or would take the place of an input; nothing is left behind.
+    pub fn write<'a>(
+        &self,
+        inputs: impl IntoIterator<Item = &'a PathBuf>,
+        result: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
+        let Some(file) = self.file() else { return Ok(write(result)?) };
+        if inputs.into_iter().any(|input| is_same(input, file)) {
+            let problem = format!("{} is what is read; the result would take its place", file.display());
+            return Err(Failure::new(Code::BadInput, problem).hint("give --output another name").into());
+        }
+        save(file, result)
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+}
+
+/// Whether both names (`-`: stdin) are those of one file.
+fn is_same(input: &Path, output: &Path) -> bool {
+    let input = if input == Path::new("-") { Path::new("/dev/stdin") } else { input };
+    match (std::fs::metadata(input), std::fs::metadata(output)) {
+        (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
 /// Whether stdout could not be written because nobody reads it any more: a pipe
 /// without a reader, or a terminal that was closed, which fails with EIO.
 pub fn is_unread(error: &io::Error) -> bool {
@@ -124,6 +171,15 @@ pub fn create(path: &Path) -> Result<File> {
     file.with_context(|| format!("failed to create {}", path.display()))
 }
 
+/// Creates a file likewise that nobody else has made or linked to something: only what an
+/// earlier run left there, which was killed, makes way.
+fn create_new(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => OpenOptions::new().write(true).create_new(true).mode(0o600).open(path),
+    }
+}
+
 /// Keeps a result in a file that only its owner can read. What was there stays until
 /// the result is whole: it is written beside it and takes its place then. A device or
 /// pipe is written to as it is.
@@ -141,7 +197,7 @@ pub fn save(path: &Path, result: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     let beside = place.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let mut out = BufWriter::new(create(&beside).with_context(failed)?);
+    let mut out = BufWriter::new(create_new(&beside).with_context(failed)?);
     let written = result(&mut out).and_then(|()| out.flush()).and_then(|()| std::fs::rename(&beside, &place));
     written.with_context(failed).inspect_err(|_| {
         // The error is told; that the rest of it stays is no other one.

@@ -1,19 +1,14 @@
 //! How long calls took on both sides.
 
-use hostdiag_model::Histogram;
 use hostdiag_model::diff::latency::{Latencies, Row};
-use hostdiag_model::histogram::{Resolution, Unit};
 use maud::{Markup, html};
 
 use super::super::cell::Cell;
-use super::super::histogram::bounds;
 use super::super::table::{Kind, Table};
 use super::super::{Place, Section};
 use super::{differs, renamed, stands};
-use crate::diff::latency::{Of, apart, mean, quantile, title};
+use crate::diff::latency::{Aligned, Of, aligned, apart, mean, quantile, title};
 use crate::page::count;
-use crate::trace::latency::unit;
-use crate::trace::log2::label;
 
 /// As many functions are shown with their histograms.
 const SHOWN: usize = 20;
@@ -74,19 +69,10 @@ fn of(row: &Row, what: Of, first: bool) -> Markup {
     }
 }
 
-/// Bars are shares of the largest row of their own side.
 fn histograms(row: &Row, what: Of) -> Table {
-    let sides = [&row.a, &row.b];
-    let mut both = Histogram::new(Resolution::FINEST);
-    sides.iter().for_each(|side| both.merge(side));
-    let (unit, label) = match what {
-        Of::Durations => (unit(&both), label(unit(&both))),
-        Of::Values => (Unit::Ns, "value"),
-    };
-    let rows = sides.map(|side| side.log2(unit));
-    let most = rows.each_ref().map(|rows| rows.iter().copied().max().unwrap_or(0));
+    let Aligned { unit, rows, most } = aligned(row, what);
     let mut table = Table::new(
-        format!("{}, {label}", name(row)),
+        format!("{}, {unit}", name(row)),
         &[
             ("from", Kind::Number),
             ("to", Kind::Number),
@@ -96,10 +82,7 @@ fn histograms(row: &Row, what: Of) -> Table {
             ("share of B", Kind::Text),
         ],
     );
-    let first = both.log2(unit).iter().take_while(|count| **count == 0).count();
-    for at in first..rows[0].len().max(rows[1].len()) {
-        let (low, high) = bounds(at);
-        let [a, b] = rows.each_ref().map(|rows| rows.get(at).copied().unwrap_or(0));
+    for ((low, high), [a, b]) in rows {
         let cells = [low, high, a, b].map(|number| Cell::from(number.to_string()));
         table.row(cells.into_iter().chain([Cell::share(a, most[0]), Cell::share(b, most[1])]));
     }

@@ -110,7 +110,11 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     let report = of(groups, args.work)?;
     let kept = || args.targets.first().filter(|_| args.targets.len() == 1).map(Path::new);
     let file = args.output.as_deref().or_else(kept);
-    show(&report, args.format, report::Options { all: args.all, style: look.style() }, file)?;
+    let text = shown(&report, args.format, report::Options { all: args.all, style: look.style() }, file)?;
+    output::write(|out| out.write_all(text.as_bytes()))?;
+    if args.format == Format::Text {
+        report::next(&report).iter().for_each(|next| output::say(next));
+    }
     Ok(if failed { Status::Remote } else { diff::status(report.verdict, args.strict) })
 }
 
@@ -125,29 +129,23 @@ pub(super) fn is_kept(recordings: &[Recording]) -> bool {
     groups.len() == 2 && !groups.contains(&None)
 }
 
-/// Shows those that `file` has again, as they were compared then.
-pub(super) fn again(
-    recordings: Vec<Recording>,
-    format: Format,
-    options: report::Options,
-    file: &Path,
-) -> Result<()> {
-    let groups = sides::split(Capture { recordings });
-    show(&of(groups, None)?, format, options, Some(file))
+/// Compares those that were kept again, as they were compared then.
+pub(super) fn again(recordings: Vec<Recording>) -> Result<Report> {
+    of(sides::split(Capture { recordings }), None)
 }
 
 /// `file` is where the recordings are, for the command that prints all figures.
-fn show(report: &Report, format: Format, options: report::Options, file: Option<&Path>) -> Result<()> {
-    let text = match format {
+pub(super) fn shown(
+    report: &Report,
+    format: Format,
+    options: report::Options,
+    file: Option<&Path>,
+) -> Result<String> {
+    Ok(match format {
         Format::Text => report::text(report, options),
         Format::Json => serde_json::to_string_pretty(report)? + "\n",
         Format::Html => html::compare::page(report, file.map(Path::to_string_lossy).as_deref()),
-    };
-    output::write(|out| out.write_all(text.as_bytes()))?;
-    if format == Format::Text {
-        report::next(report).iter().for_each(|next| output::say(next));
-    }
-    Ok(())
+    })
 }
 
 /// Both sides with what was recorded of them, and whether a host failed.

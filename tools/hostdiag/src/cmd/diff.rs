@@ -9,7 +9,7 @@ use hostdiag_report::{diff as report, html};
 
 use crate::fail::{Code, Failure, Status};
 use crate::input;
-use crate::output::{self, Look};
+use crate::output::{self, Destination, Look};
 
 /// Compare two recordings of a kind, folded stacks, or features of devices.
 ///
@@ -50,9 +50,9 @@ pub struct Args {
     /// What one recording a side indicates ends with status 1 too.
     #[arg(long)]
     pub strict: bool,
-    /// Write the result to FILE.
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Where it goes.
+    #[command(flatten)]
+    pub destination: Destination,
 }
 
 /// What `--format` takes.
@@ -92,10 +92,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         files.for_each(|file| *file = redactor.file(file));
     }
     let text = shown(args, look, &comparison)?;
-    match &args.output {
-        Some(path) => output::save(path, |out| out.write_all(text.as_bytes()))?,
-        None => output::write(|out| out.write_all(text.as_bytes()))?,
-    }
+    args.destination.write(args.files.iter().chain(&args.to), |out| out.write_all(text.as_bytes()))?;
     if args.format == Format::Text {
         report::next(&comparison).iter().for_each(|next| output::say(next));
     }
@@ -124,8 +121,7 @@ fn sides(args: &Args) -> Result<(&[PathBuf], &[PathBuf])> {
 fn shown(args: &Args, look: Look, comparison: &Comparison) -> Result<String> {
     Ok(match (args.format, &comparison.changes) {
         (Format::Text, _) => {
-            let style = if args.output.is_some() { hostdiag_report::Style::default() } else { look.style() };
-            report::text(comparison, report::Options { all: args.all, style })
+            report::text(comparison, report::Options { all: args.all, style: args.destination.style(look) })
         }
         (Format::Json, _) => serde_json::to_string_pretty(comparison)? + "\n",
         (Format::Html, _) => html::comparison::page(comparison),

@@ -14,7 +14,7 @@ use hostdiag_report::{flame, perf_script, trace};
 use super::report;
 use crate::fail::{Code, Failure, Status};
 use crate::input;
-use crate::output;
+use crate::output::Destination;
 
 /// The largest text of stacks that is read.
 const MAX_TEXT: u64 = 512 << 20;
@@ -25,16 +25,16 @@ const MAX_TEXT: u64 = 512 << 20;
 /// several files are one graph. `hostdiag diff --format svg` draws two sides.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  hostdiag flamegraph push.hd --output push.svg\n  \
-    perf script | hostdiag flamegraph - --icicle > cpu.svg\n  \
+    perf script | hostdiag flamegraph - --icicle -o cpu.svg\n  \
     hostdiag flamegraph --include 'tcp_*' --exclude swapper before.folded -o tcp.svg\n\n\
     Exit status: 0 drawn; 2 a file cannot be read, or there is no stack.")]
 pub struct Args {
     /// Files (`-`: stdin).
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Write the picture to FILE.
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Where it goes.
+    #[command(flatten)]
+    pub destination: Destination,
     /// From the top to the bottom.
     #[arg(long)]
     pub icicle: bool,
@@ -75,10 +75,7 @@ pub fn run(args: &Args) -> Result<Status> {
         let hint = "leave out --include and --exclude, or record longer";
         Failure::new(Code::BadInput, format!("no stack in {}", names.join(", "))).hint(hint)
     })?;
-    match &args.output {
-        Some(path) => output::save(path, |out| out.write_all(picture.as_bytes()))?,
-        None => output::write(|out| out.write_all(picture.as_bytes()))?,
-    }
+    args.destination.write(&args.files, |out| out.write_all(picture.as_bytes()))?;
     Ok(Status::Fine)
 }
 

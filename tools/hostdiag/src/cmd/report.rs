@@ -1,5 +1,6 @@
 //! `hostdiag report`: a recording, shown again.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -12,15 +13,18 @@ use super::compare;
 use crate::fail::{Code, Failure, Status};
 use crate::input;
 use crate::offload::from;
-use crate::output::{self, Look};
+use crate::output::{self, Destination, Look};
 
 /// Show a recording again, as it was shown when it was made.
 ///
 /// Any file that --output wrote. Of several recordings, as `hostdiag record` writes them,
 /// text and html show all, and folded, svg and pprof the first with stacks. An audit of
-/// offloads is shown as it was judged then, and what `hostdiag compare` kept is compared again; `hostdiag offload --from` judges it anew.
+/// offloads is shown as it was judged then; `hostdiag offload --from` judges it anew. What
+/// `hostdiag compare` kept is compared again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status: 0 shown; 2 the file cannot be read.")]
+#[command(after_help = "Examples:\n  hostdiag report both.hd --format html --output both.html\n  \
+    hostdiag report push.hd --format folded | head\n\n\
+    Exit status: 0 shown; 2 the file cannot be read, or --output cannot be written.")]
 pub struct Args {
     /// The recording (`-`: stdin).
     #[arg(value_name = "FILE")]
@@ -35,6 +39,9 @@ pub struct Args {
     /// away. With --format json it is a recording as before.
     #[arg(long)]
     pub redact: bool,
+    /// Where it goes.
+    #[command(flatten)]
+    pub destination: Destination,
 }
 
 /// What `--format` takes.
@@ -46,8 +53,8 @@ pub enum Format {
     Json,
     /// Stacks, a line each, all intervals together: for flame graphs.
     Folded,
-    /// Charts: rates over time, how durations are spread and change; of stacks a flame
-    /// graph, all intervals together.
+    /// Charts: rates over time, how durations, delays and values are spread and change; of
+    /// stacks a flame graph, all intervals together.
     Svg,
     /// A page for any browser: everything as tables and pictures, in one file.
     Html,
@@ -62,11 +69,8 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
         input::redact(&mut recordings)?;
     }
     match args.format {
-        Format::Json => {
-            output::write(|out| recordings.iter().try_for_each(|recording| recording.write(out)))?;
-        }
-        Format::Text if compare::is_kept(&recordings) => again(args, look, recordings)?,
-        Format::Html if compare::is_kept(&recordings) => again(args, look, recordings)?,
+        Format::Json => args.write(|out| recordings.iter().try_for_each(|recording| recording.write(out)))?,
+        Format::Text | Format::Html if compare::is_kept(&recordings) => again(args, look, recordings)?,
         Format::Text => show(args, look, &recordings)?,
         Format::Folded => {
             let recording = with_stacks(&mut recordings)?;
@@ -80,25 +84,37 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
                 _ => None,
             };
             let profile = profile.ok_or_else(|| without_stacks(&recording.data))?;
-            output::write(|out| out.write_all(&profile))?;
+            args.write(|out| out.write_all(&profile))?;
         }
         Format::Svg => {
             let drawn = svg(with_stacks(&mut recordings)?)?;
-            output::write(|out| out.write_all(drawn.as_bytes()))?;
+            args.write(|out| out.write_all(drawn.as_bytes()))?;
         }
         Format::Html => {
             let page = html::report(&recordings, &args.file.to_string_lossy());
-            output::write(|out| out.write_all(page.as_bytes()))?;
+            args.write(|out| out.write_all(page.as_bytes()))?;
         }
     }
     Ok(Status::Fine)
 }
 
+impl Args {
+    fn write(&self, result: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        self.destination.write([&self.file], result)
+    }
+}
+
 /// Compares what a comparison of hosts kept, as it was compared then.
 fn again(args: &Args, look: Look, recordings: Vec<Recording>) -> Result<()> {
     let format = if args.format == Format::Html { compare::Format::Html } else { compare::Format::Text };
-    let options = hostdiag_report::compare::Options { all: args.all, style: look.style() };
-    compare::again(recordings, format, options, &args.file)
+    let options = hostdiag_report::compare::Options { all: args.all, style: args.destination.style(look) };
+    let report = compare::again(recordings)?;
+    let text = compare::shown(&report, format, options, Some(&args.file))?;
+    args.write(|out| out.write_all(text.as_bytes()))?;
+    if format == compare::Format::Text {
+        hostdiag_report::compare::next(&report).iter().for_each(|next| output::say(next));
+    }
+    Ok(())
 }
 
 /// Of several recordings the first of stacks: the profile, in what `record` wrote.
@@ -111,37 +127,38 @@ fn with_stacks(recordings: &mut [Recording]) -> Result<&mut Recording, Failure> 
     recordings.get_mut(index).ok_or_else(|| Failure::new(Code::BadInput, "there is no recording"))
 }
 
-/// Shows them as text, one below the other.
+/// Shows them as text, one below the other, each with its notes.
 fn show(args: &Args, look: Look, recordings: &[Recording]) -> Result<()> {
     let several = recordings.len() > 1;
-    for (index, recording) in recordings.iter().enumerate() {
-        let title = if several { capture::title(recording, index == 0) } else { String::new() };
-        let text = title + &text(args, look, recording);
-        output::write(|out| out.write_all(text.as_bytes()))?;
-        if let Data::Trace(data) = &recording.data
-            && !data.windows.is_empty()
-        {
-            trace::words::notes(data).iter().for_each(|note| output::say(note));
+    args.write(|out| {
+        for (index, recording) in recordings.iter().enumerate() {
+            let title = if several { capture::title(recording, index == 0) } else { String::new() };
+            out.write_all((title + &text(args, look, recording)).as_bytes())?;
+            out.flush()?;
+            if let Data::Trace(data) = &recording.data
+                && !data.windows.is_empty()
+            {
+                trace::words::notes(data).iter().for_each(|note| output::say(note));
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn text(args: &Args, look: Look, recording: &Recording) -> String {
-    let repairs = fix::Options { all: args.all, style: look.style() };
+    let style = args.destination.style(look);
+    let repairs = fix::Options { all: args.all, style };
     match &recording.data {
         Data::Offload(data, audit) => {
-            let options = offload::Options { notes: args.all, all: args.all, style: look.style() };
+            let options = offload::Options { notes: args.all, all: args.all, style };
             offload::text(recording, data, audit, options)
         }
         Data::Fix(fix) => fix::text(recording, fix, repairs),
         Data::Undo(undo) => fix::undo::text(recording, undo, repairs),
         Data::History(history) => fix::history::text(recording, history, repairs),
-        Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, look.style()),
+        Data::Trace(data) if data.windows.is_empty() => trace::list::text(&data.head, style),
         Data::Trace(data) => trace::text(recording, data),
-        Data::Snapshot(data) => {
-            snapshot::text(recording, data, snapshot::Options { all: args.all, style: look.style() })
-        }
+        Data::Snapshot(data) => snapshot::text(recording, data, snapshot::Options { all: args.all, style }),
     }
 }
 
@@ -156,7 +173,7 @@ pub(super) fn svg(recording: &Recording) -> Result<String, Failure> {
     };
     drawn.ok_or_else(|| {
         Failure::new(Code::BadInput, format!("there is nothing to draw of {}", recording.data.name()))
-            .hint("recordings of profile, stackcount, funccount and funclatency can be drawn")
+            .hint("what the tracing tools recorded can be drawn; --format html makes a page of anything")
     })
 }
 

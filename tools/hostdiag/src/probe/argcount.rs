@@ -31,9 +31,6 @@ pub use plan::Wanted;
 
 skeleton!("argcount");
 
-/// Most rows of scratch memory, as in stackcount.
-const MAX_ROWS: usize = 512;
-
 /// Programs that count values, attached.
 pub struct Counting<'a> {
     skel: ArgcountSkel<'a>,
@@ -218,13 +215,8 @@ fn load<'a>(
 ) -> libbpf_rs::Result<ArgcountSkel<'a>> {
     let mut open = ArgcountSkelBuilder::default().open(storage)?;
     choose(&mut open, targets, bound.sides);
-    // A function has two addresses, see attach.rs.
-    open.maps
-        .slots
-        .set_max_entries((2 * targets.wants_by_address()).max(1).try_into().unwrap_or(u32::MAX))?;
-    // Other programs never run one within another.
-    let rows = if targets.wants_fentry() { targets.functions.len().next_power_of_two() } else { 1 };
-    let rows = rows.min(MAX_ROWS) as u32;
+    open.maps.slots.set_max_entries(targets.address_room())?;
+    let rows = targets.scratch_rows();
     let joined = bound.sides == Sides::Both;
     open.maps.plans.set_max_entries(bound.plans.len().max(1).try_into().unwrap_or(u32::MAX))?;
     open.maps.counts.set_key_size((bound.layout.words * 8) as u32)?;

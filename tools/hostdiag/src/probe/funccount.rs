@@ -106,12 +106,10 @@ fn load<'a>(
     open.progs.traced.set_autoload(targets.wants_fentry());
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
-    let by_address = targets.wants_by_address();
-    open.progs.by_address.set_autoload(by_address > 0);
+    open.progs.by_address.set_autoload(targets.wants_by_address() > 0);
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     open.maps.counts.set_max_entries(number(layout.counters()))?;
-    // A function has two addresses, see attach.rs.
-    open.maps.slots.set_max_entries(number(2 * by_address).max(1))?;
+    open.maps.slots.set_max_entries(targets.address_room())?;
     skeleton::set_up!(open, targets, filter);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.shard_mask = number(layout.shards - 1);

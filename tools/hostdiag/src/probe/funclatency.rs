@@ -20,7 +20,7 @@ use super::run::Tool;
 use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
 use super::{quietly, refused};
-use crate::sys::{self, Counters};
+use crate::sys::Counters;
 
 skeleton!("funclatency");
 
@@ -44,7 +44,6 @@ pub struct Timed<'a> {
     records: Records,
     accounts: Counters,
     options: Options,
-    epoch: u64,
     /// Each group's histogram at the last reading.
     before: HashMap<u32, Histogram>,
     /// The index of each function in the recording, by its slot.
@@ -81,7 +80,7 @@ impl<'a> Timed<'a> {
         let done = targets.attach(&programs)?;
         let indexes = (0..).zip(&done.slots).map(|(index, slot)| (*slot, index)).collect();
         let records = Records::new(records, layout);
-        Ok(Self { skel, records, accounts, options, epoch: 0, before: HashMap::new(), indexes, done })
+        Ok(Self { skel, records, accounts, options, before: HashMap::new(), indexes, done })
     }
 
     /// The memory that histograms of these functions take.
@@ -235,21 +234,13 @@ fn load<'a>(
 impl Tool for Timed<'_> {
     fn gate(&mut self, open: bool) {
         if let Some(data) = self.skel.maps.bss_data.as_deref_mut() {
-            // No entry of extremes has the epoch of memory that is fresh, 0.
-            self.epoch = self.epoch.max(1);
-            data.epoch = self.epoch;
+            data.epoch = self.records.epoch();
             data.ready = open.into();
         }
     }
 
     fn read(&mut self) -> Result<Payload> {
-        let closed = self.epoch;
-        self.epoch += 1;
-        if let Some(data) = self.skel.maps.bss_data.as_deref_mut() {
-            data.epoch = self.epoch;
-        }
-        // What still writes to the epoch before ends here.
-        sys::programs_have_ended();
+        self.records.close_epoch(self.skel.maps.bss_data.as_deref_mut().map(|data| &mut data.epoch));
         let mut list = Vec::new();
         for (place, function, group) in self.groups() {
             let Some(now) = self.records.histogram(place) else { continue };
@@ -258,7 +249,7 @@ impl Tool for Timed<'_> {
                 None => Some(now.clone()),
             };
             if let Some(mut histogram) = since.filter(|histogram| histogram.count() > 0) {
-                self.records.set_extremes(&mut histogram, place, closed);
+                self.records.set_extremes(&mut histogram, place);
                 list.push(Latency { function, group, histogram });
                 self.before.insert(place, now);
             }

@@ -5,7 +5,7 @@ use hostdiag_model::histogram::Bounds;
 use hostdiag_model::trace::By;
 
 use self::layout::{HEADER, Layout};
-use crate::sys::Counters;
+use crate::sys::{self, Counters};
 
 pub mod layout;
 
@@ -13,12 +13,30 @@ pub mod layout;
 pub struct Records {
     words: Counters,
     layout: Layout,
+    /// Of extremes: no entry of memory that is fresh, 0, has it.
+    epoch: u64,
 }
 
 impl Records {
     /// Those in this map, which is laid out so.
     pub fn new(words: Counters, layout: Layout) -> Self {
-        Self { words, layout }
+        Self { words, layout, epoch: 1 }
+    }
+
+    /// What `epoch` of bpf/record.bpf.h is to be while something is counted.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Begins a reading: what programs count from here on is of the next epoch, which
+    /// they see in `shared`.
+    pub fn close_epoch(&mut self, shared: Option<&mut u64>) {
+        self.epoch += 1;
+        if let Some(shared) = shared {
+            *shared = self.epoch;
+        }
+        // What still writes to the epoch before ends here.
+        sys::programs_have_ended();
     }
 
     /// Where they are.
@@ -40,11 +58,11 @@ impl Records {
         Histogram::from_counts(self.layout.resolution, &counts, self.each(group, 0).sum())
     }
 
-    /// Sets the extremes of what was counted since the reading before, whose epoch
-    /// was `closed`. Calls counted since it was closed have theirs in the next.
-    pub fn set_extremes(&self, histogram: &mut Histogram, group: u32, closed: u64) {
+    /// Sets the extremes of what was counted since the reading before, in the epoch that
+    /// was closed. Calls counted since then have theirs in the next.
+    pub fn set_extremes(&self, histogram: &mut Histogram, group: u32) {
         let mut seen = Vec::new();
-        for epoch in [closed, closed + 1] {
+        for epoch in [self.epoch - 1, self.epoch] {
             let first = 1 + 3 * (epoch & 1) as usize;
             let (min, max) = (self.each(group, first + 1), self.each(group, first + 2));
             let entries = self.each(group, first).zip(min.zip(max));

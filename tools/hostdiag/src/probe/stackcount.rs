@@ -19,10 +19,6 @@ use super::{quietly, refused};
 
 skeleton!("stackcount");
 
-/// Most rows of scratch memory, of which each fentry program has its own; with
-/// more of them some share, and may miss an event, which is counted.
-const MAX_ROWS: usize = 512;
-
 /// Programs that count stacks, attached.
 pub struct Counting<'a> {
     skel: StackcountSkel<'a>,
@@ -72,13 +68,9 @@ fn load<'a>(
     let mut open = StackcountSkelBuilder::default().open(storage)?;
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
-    let by_address = targets.wants_by_address();
-    open.progs.by_address.set_autoload(by_address > 0);
-    // A function has two addresses, see attach.rs.
-    open.maps.slots.set_max_entries((2 * by_address).max(1).try_into().unwrap_or(u32::MAX))?;
-    // Other programs never run one within another.
-    let rows = if targets.wants_fentry() { targets.functions.len().next_power_of_two() } else { 1 };
-    let rows = rows.min(MAX_ROWS) as u32;
+    open.progs.by_address.set_autoload(targets.wants_by_address() > 0);
+    open.maps.slots.set_max_entries(targets.address_room())?;
+    let rows = targets.scratch_rows();
     skeleton::set_up!(open, targets, filter);
     stack::set_up!(open, options, rows);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {

@@ -262,6 +262,20 @@ impl Targets {
         if number > attach::ONE_BY_ONE { number } else { 0 }
     }
 
+    /// Room for where they begin: a function has two addresses, see attach.rs.
+    pub fn address_room(&self) -> u32 {
+        u32::try_from(2 * self.wants_by_address()).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Rows of memory that programs work in, a power of two. Each fentry program has its own;
+    /// others never run one within another.
+    pub fn scratch_rows(&self) -> u32 {
+        /// With more of them some share, and may miss an event, which is counted.
+        const MOST: usize = 512;
+        let rows = if self.wants_fentry() { self.functions.len().next_power_of_two() } else { 1 };
+        rows.min(MOST) as u32
+    }
+
     /// What would be attached, without attaching it: the first way of each group.
     pub fn planned(&self) -> Vec<Attach> {
         let attach = |group: &Group| {

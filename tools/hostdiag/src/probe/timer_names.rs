@@ -66,7 +66,6 @@ pub struct Counting<'a> {
     records: Records,
     rows: Counters,
     options: Options,
-    epoch: u64,
     naming: Naming,
     /// What each row is of, as far as it has been seen.
     known: HashMap<u32, Timer>,
@@ -132,7 +131,7 @@ impl<'a> Counting<'a> {
             true => Some(Collector::new(&skel.maps.stacks, of_stacks(options), HashMap::new())?),
             false => None,
         };
-        Ok(Self { skel, records, rows, options, epoch: 0, naming, known, before, stacks })
+        Ok(Self { skel, records, rows, options, naming, known, before, stacks })
     }
 
     /// What a recording begins with.
@@ -190,8 +189,8 @@ impl<'a> Counting<'a> {
         Ok(rows)
     }
 
-    /// What was counted of a row since the last reading, whose epoch was `closed`.
-    fn since(&mut self, row: u32, closed: u64, stacks: Option<StackCounts>) -> Option<TimerCount> {
+    /// What was counted of a row since the last reading.
+    fn since(&mut self, row: u32, stacks: Option<StackCounts>) -> Option<TimerCount> {
         let now = self.seen(row)?;
         let before = self.before.get(&row);
         let nothing = (now.started, now.removed) == (0, 0) || before == Some(&now);
@@ -203,7 +202,7 @@ impl<'a> Counting<'a> {
             let before = before.and_then(|before| before.histograms.get(at as usize));
             let mut since =
                 before.map_or_else(|| Some(histogram.clone()), |before| histogram.since(before))?;
-            self.records.set_extremes(&mut since, first + at, closed);
+            self.records.set_extremes(&mut since, first + at);
             Some(since)
         });
         let (delay, late, run) =
@@ -297,28 +296,20 @@ fn tick_ns() -> u64 {
 impl Tool for Counting<'_> {
     fn gate(&mut self, open: bool) {
         if let Some(data) = self.skel.maps.bss_data.as_deref_mut() {
-            // No entry of extremes has the epoch of memory that is fresh, 0.
-            self.epoch = self.epoch.max(1);
-            data.epoch = self.epoch;
+            data.epoch = self.records.epoch();
             data.ready = open.into();
         }
     }
 
     fn read(&mut self) -> Result<Payload> {
-        let closed = self.epoch;
-        self.epoch += 1;
-        if let Some(data) = self.skel.maps.bss_data.as_deref_mut() {
-            data.epoch = self.epoch;
-        }
-        // What still writes to the epoch before ends here.
-        sys::programs_have_ended();
+        self.records.close_epoch(self.skel.maps.bss_data.as_deref_mut().map(|data| &mut data.epoch));
         // A start is counted before its stack is.
         let mut stacks = self.stacks_since()?;
         self.name()?;
         let mut rows: Vec<u32> = self.known.keys().copied().chain([0]).collect();
         rows.sort_unstable();
         let list: Vec<TimerCount> =
-            rows.into_iter().filter_map(|row| self.since(row, closed, stacks.remove(&row))).collect();
+            rows.into_iter().filter_map(|row| self.since(row, stacks.remove(&row))).collect();
         Ok(Payload::Timers(timers::merged(list)))
     }
 

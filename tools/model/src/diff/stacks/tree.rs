@@ -329,19 +329,28 @@ impl Names {
     }
 }
 
-/// Which node is which child: a table of node numbers with open addressing, a third
-/// of what a map with keys of its own would take. A child right behind its parent, as
-/// those of new stacks are, is found there and not in the table.
+/// Which node is which child: a table with open addressing. A child right behind its
+/// parent, as those of new stacks are, is found there and not in the table.
 #[derive(Clone, Debug, Default)]
 struct Children {
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
     used: usize,
 }
 
-impl Children {
-    /// Node 0 is nobody's child.
-    const EMPTY: u32 = 0;
+/// What a node is stands beside its number: to look at the node itself would be a second
+/// way to memory that is far away, and those ways are most of the time that reading takes.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    node: Node,
+    id: NodeId,
+}
 
+impl Slot {
+    /// Node 0 is nobody's child.
+    const EMPTY: Self = Self { node: Node { name: 0, parent: 0 }, id: 0 };
+}
+
+impl Children {
     fn find(&self, wanted: Node, nodes: &[Node]) -> Option<NodeId> {
         let behind = wanted.parent + 1;
         if nodes.get(behind as usize) == Some(&wanted) {
@@ -351,8 +360,8 @@ impl Children {
         let mut at = place(wanted) & mask;
         loop {
             match self.slots[at] {
-                Self::EMPTY => return None,
-                id if nodes[id as usize] == wanted => return Some(id),
+                Slot { id: 0, .. } => return None,
+                Slot { node, id } if node == wanted => return Some(id),
                 _ => at = (at + 1) & mask,
             }
         }
@@ -360,9 +369,11 @@ impl Children {
 
     /// Adds the last node.
     fn add(&mut self, nodes: &[Node]) {
-        // Each slot that is passed is a look at a node, far away: half of them stay empty.
         if self.used * 2 >= self.slots.len() {
-            self.slots = vec![Self::EMPTY; (self.slots.len() * 2).max(64)];
+            let room = (self.slots.len() * 2).max(64);
+            // Not both at a time.
+            self.slots = Vec::new();
+            self.slots = vec![Slot::EMPTY; room];
             self.used = 0;
             (1..nodes.len() - 1).for_each(|id| self.insert(id, nodes));
         }
@@ -370,15 +381,16 @@ impl Children {
     }
 
     fn insert(&mut self, id: usize, nodes: &[Node]) {
-        if nodes[id].parent as usize + 1 == id {
+        let node = nodes[id];
+        if node.parent as usize + 1 == id {
             return;
         }
         let mask = self.slots.len() - 1;
-        let mut at = place(nodes[id]) & mask;
-        while self.slots[at] != Self::EMPTY {
+        let mut at = place(node) & mask;
+        while self.slots[at].id != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = id as u32;
+        self.slots[at] = Slot { node, id: id as NodeId };
         self.used += 1;
     }
 }
