@@ -1,5 +1,6 @@
 //! A sshd of its own, and hostdiag where it is known.
 use std::fs::{self, create_dir_all, read_dir};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -168,18 +169,39 @@ impl Sshd {
         sshd
     }
 
-    /// Starts hostdiag where this sshd is known, to write out.hd.
-    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
-        Command::new("nsenter")
+    /// hostdiag where this sshd is known, to write out.hd.
+    fn hostdiag(&self, subcommand: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command
             .args([&format!("--mount=/proc/{}/ns/mnt", self.child.id()), "--"])
             .arg(program())
-            .args(["record", "-o", &self.output()])
+            .args([subcommand, "-o", &self.output()])
             .args(args)
             .env_remove("SSH_AUTH_SOCK")
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts `hostdiag record`.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        self.hostdiag("record", args).spawn().unwrap()
+    }
+
+    /// Runs `hostdiag compare` to the end; what it printed, as JSON.
+    #[track_caller]
+    pub(crate) fn compare(&self, args: &[&str]) -> (Ran, serde_json::Value) {
+        let mut child =
+            self.hostdiag("compare", args).args(["--format", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            text
+        });
+        let ran = finish(child);
+        let text = reader.join().unwrap();
+        (ran, serde_json::from_str(&text).unwrap_or_default())
     }
 
     /// Runs it to the end.
