@@ -26,7 +26,8 @@ use crate::probe::stack::{At, Measure, Options};
 use crate::probe::stackcount;
 use crate::probe::targets::{Request, Targets};
 use crate::probe::timer_names;
-use crate::{snapshot, sys};
+use crate::snapshot::{self, Begun};
+use crate::sys;
 
 /// Samples a second on each CPU.
 const HZ: u32 = 49;
@@ -37,10 +38,14 @@ const MEMORY: u64 = 64 << 20;
 /// Calls under way at a time.
 const ACTIVE: u32 = 10_240;
 
-/// Runs one tool to its end.
-pub(super) fn run(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
+/// Runs one tool to its end. `begun` is the snapshot's, which was read before any other tool
+/// loaded a program.
+pub(super) fn run(order: &Order, place: &Place<'_>, begun: Option<Begun>) -> Result<Option<Recording>> {
     match place.tool {
-        Tool::Snapshot => Ok(place.start().map(|stop| snapshot::take(order.duration(), stop))),
+        Tool::Snapshot => {
+            let begun = begun.unwrap_or_else(snapshot::begin);
+            Ok(place.start().map(|stop| begun.from_now().count(order.duration(), stop)))
+        }
         Tool::Offload => offload(place),
         Tool::Profile => profile(order, place),
         Tool::TimerNames => timer_names(order, place),
