@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::ValueEnum;
 use hostdiag_model::compare::{self, Group, Report};
 use hostdiag_model::{Capture, Recording};
 use hostdiag_report::{compare as report, html};
 
-use super::diff;
+use super::diff::{self, Format, Shown};
 use super::record::{PlanArgs, RemoteArgs};
 use crate::fail::{Code, Failure, Status};
 use crate::output::{self, Look};
@@ -60,29 +59,12 @@ pub struct Args {
     /// HOSTDIAG_SIDE. Rates are divided by what it grew.
     #[arg(long, value_name = "CMD", conflicts_with = "work")]
     pub work_cmd: Option<String>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Everything: every setting and counter that differs.
-    #[arg(long)]
-    pub all: bool,
-    /// What one recording a side indicates ends with status 1 too.
-    #[arg(long)]
-    pub strict: bool,
+    /// How it is shown and judged.
+    #[command(flatten)]
+    pub shown: Shown,
     /// Keep the recordings of both sides in FILE, for `hostdiag report`.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-/// What `--format` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON document, schema hostdiag.compare.
-    Json,
-    /// A page for any browser, in one file.
-    Html,
 }
 
 /// `good=a.hd,b.hd`.
@@ -105,8 +87,9 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     let report = of(groups, args.work)?;
     let kept = || args.targets.first().filter(|_| args.targets.len() == 1).map(Path::new);
     let file = args.output.as_deref().or_else(kept);
-    show(&report, args.format, report::Options { all: args.all, style: look.style() }, file)?;
-    Ok(failed.unwrap_or_else(|| diff::status(report.verdict, args.strict)))
+    let Shown { format, all, strict } = args.shown;
+    show(&report, format, report::Options { all, style: look.style() }, file)?;
+    Ok(failed.unwrap_or_else(|| diff::status(report.verdict, strict)))
 }
 
 fn of(groups: [Group; 2], work: Option<[f64; 2]>) -> Result<Report> {
@@ -137,6 +120,11 @@ fn show(report: &Report, format: Format, options: report::Options, file: Option<
         Format::Text => report::text(report, options),
         Format::Json => serde_json::to_string_pretty(report)? + "\n",
         Format::Html => html::compare::page(report, file.map(Path::to_string_lossy).as_deref()),
+        Format::Svg => {
+            let drawn = report.parts.iter().find_map(|part| Some((&part.comparison, part.stacks()?)));
+            let (comparison, stacks) = drawn.ok_or_else(diff::not_drawn)?;
+            hostdiag_report::diff::svg::svg(comparison, stacks)
+        }
     };
     output::write(|out| out.write_all(text.as_bytes()))?;
     if format == Format::Text {

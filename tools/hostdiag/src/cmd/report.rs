@@ -8,7 +8,7 @@ use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::{capture, chart, fix, html, offload, pprof, snapshot, trace};
 
-use super::compare;
+use super::{compare, diff};
 use crate::fail::{Code, Failure, Status};
 use crate::input;
 use crate::offload::from;
@@ -96,7 +96,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
 
 /// Compares what a comparison of hosts kept, as it was compared then.
 fn again(args: &Args, look: Look, recordings: Vec<Recording>) -> Result<()> {
-    let format = if args.format == Format::Html { compare::Format::Html } else { compare::Format::Text };
+    let format = if args.format == Format::Html { diff::Format::Html } else { diff::Format::Text };
     let options = hostdiag_report::compare::Options { all: args.all, style: look.style() };
     compare::again(recordings, format, options, &args.file)
 }
