@@ -262,3 +262,26 @@ fn what_a_counter_of_the_users_says_is_the_work() {
     let found = compare([a, bad.group(Which::B)], None).unwrap();
     assert_eq!(found.work.basis, Basis::Same(WorkKind::BytesSent));
 }
+
+#[test]
+fn of_what_was_mostly_lost_nothing_follows() {
+    let [good, bad] = article();
+    let lossy = |fixture: &Fixture, which, keep: &[&str]| {
+        let mut group = fixture.group(which);
+        let recordings = &mut group.members[0].capture.recordings;
+        recordings.retain(|recording| keep.contains(&recording.command.as_str()));
+        for recording in recordings.iter_mut().filter(|recording| recording.command == "profile") {
+            let crate::recording::Data::Trace(trace) = &mut recording.data else { panic!("{recording:?}") };
+            trace.accounting.as_mut().unwrap().sample_missed = Some(10 * CORE);
+        }
+        group
+    };
+    let verdict = |keep: &[&str], b: &Fixture| {
+        compare([lossy(&good, Which::A, keep), lossy(b, Which::B, keep)], None).unwrap().verdict
+    };
+    assert_eq!(verdict(&["profile"], &bad), Verdict::Invalid);
+    // Settings are no samples, and neither are latencies.
+    assert_eq!(verdict(&["profile", "snapshot"], &bad), Verdict::Differs);
+    assert_eq!(verdict(&["profile", "funclatency"], &bad), Verdict::Indicative);
+    assert_eq!(verdict(&["profile", "snapshot"], &good), Verdict::Invalid);
+}

@@ -150,6 +150,7 @@ fn others(rows: &[Difference], causes: &[Cause]) -> Vec<Other> {
 
 /// A regression of busy cores or latencies, or a setting that differs by someone's doing
 /// or causes something. Without work that can be compared, more cores are no regression.
+/// Invalid where all that was measured is, and no setting tells anything.
 fn verdict(
     work: &Work,
     cores: Option<&Cores>,
@@ -157,15 +158,17 @@ fn verdict(
     (causes, others): (&[Cause], &[Other]),
 ) -> Verdict {
     let latency = parts.iter().filter(|part| part.is_latency()).map(|part| part.comparison.verdict);
-    let measured = cores.map(|cores| cores.change.verdict).into_iter().chain(latency);
-    let measured = measured.filter(|verdict| *verdict != Verdict::Invalid).map(|verdict| match work.basis {
-        Basis::NotComparable if verdict != Verdict::Same => Verdict::Inconclusive,
-        _ => verdict,
-    });
+    let measured: Vec<Verdict> = cores.map(|cores| cores.change.verdict).into_iter().chain(latency).collect();
+    let valid =
+        measured.iter().filter(|verdict| **verdict != Verdict::Invalid).map(|verdict| match work.basis {
+            Basis::NotComparable if *verdict != Verdict::Same => Verdict::Inconclusive,
+            _ => *verdict,
+        });
     let set = others.iter().any(|one| one.difference.class == settings::Class::Set);
     let caused = causes.iter().any(|cause| !cause.settings.is_empty());
     let settings = (set || caused).then_some(Verdict::Differs);
-    measured.chain(settings).max().unwrap_or(Verdict::Same)
+    let nothing = if measured.is_empty() { Verdict::Same } else { Verdict::Invalid };
+    valid.chain(settings).max().unwrap_or(nothing)
 }
 
 /// Whether a change is more than noise.
