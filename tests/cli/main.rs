@@ -10,6 +10,8 @@ mod flamegraph;
 #[cfg(test)]
 mod format;
 #[cfg(test)]
+mod format_compare;
+#[cfg(test)]
 mod format_fix;
 #[cfg(test)]
 mod format_trace;
