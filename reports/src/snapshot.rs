@@ -2,7 +2,7 @@
 
 mod rates;
 mod unusual;
-mod words;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 

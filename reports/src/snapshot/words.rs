@@ -3,7 +3,7 @@
 use hostdiag_model::snapshot::{Area, Setting, Value};
 
 /// What an area is called, as in the recording.
-pub(super) fn area(area: Area) -> &'static str {
+pub(crate) fn area(area: Area) -> &'static str {
     match area {
         Area::Kernel => "kernel",
         Area::Config => "config",
