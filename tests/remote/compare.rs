@@ -41,3 +41,37 @@ fn what_does_not_count_is_told() {
     assert_eq!(report["schema"], "hostdiag.compare");
     assert_eq!(report["work"]["basis"], "unknown");
 }
+
+/// Hosts by these accounts, under names of their own.
+fn hosts(accounts: [&str; 2], name: &str) -> String {
+    format!("{}@{name}1,{}@{name}2", accounts[0], accounts[1])
+}
+
+#[test]
+fn groups_are_compared_and_one_host_that_fails_leaves_the_others() {
+    let sshd = Sshd::start("");
+    let good = format!("--group=good={}", hosts(["dash", "bash"], "good"));
+    let bad = |hosts: &str| format!("--group=bad={hosts}");
+    let names = |side: &Value| -> Vec<String> {
+        let hosts = side["hosts"].as_array().unwrap();
+        hosts.iter().map(|host| host["target"].as_str().unwrap().to_owned()).collect()
+    };
+    let (ran, report) = sshd.compare(&[&SHORT[..], &[&good, &bad(&hosts(["ash", "fish"], "bad"))]].concat());
+    assert!([Some(0), Some(1)].contains(&ran.status), "{}", ran.said);
+    assert_eq!((&report["a"]["name"], &report["b"]["name"]), (&"good".into(), &"bad".into()));
+    assert_eq!(names(&report["a"]), ["dash@good1", "bash@good2"]);
+    assert_eq!(names(&report["b"]), ["ash@bad1", "fish@bad2"]);
+    // One machine has no setting that all of it has and all of it has not.
+    assert_eq!(report["others"].as_array().unwrap().len(), 0, "{}", report["others"]);
+    assert!(report["trust"]["overlap"].as_f64().is_some(), "{}", report["trust"]);
+
+    let (ran, report) = sshd.compare(&[&SHORT[..], &[&good, &bad("ash@bad1,fish@closed")]].concat());
+    ran.failed(5, &["fish@closed: ", "Connection refused", "unreachable"]);
+    assert!(!ran.said.contains("bad1: "), "{}", ran.said);
+    assert_eq!((names(&report["a"]).len(), names(&report["b"])), (2, vec!["ash@bad1".to_owned()]));
+
+    // Of a group without any there is nothing to compare.
+    let (ran, report) = sshd.compare(&[&SHORT[..], &[&good, &bad("fish@closed")]].concat());
+    ran.failed(5, &["fish@closed", "unreachable"]);
+    assert_eq!(report, Value::Null);
+}
