@@ -8,3 +8,4 @@ mod compare;
 mod hosts;
 mod local;
 mod sshd;
+mod versions;

@@ -79,6 +79,26 @@ pub(crate) fn program() -> PathBuf {
     STRIPPED.get_or_init(strip).clone()
 }
 
+/// The program under test as if it were of another version, of as many characters.
+pub(crate) fn of_version(folder: &Folder, version: &str) -> PathBuf {
+    let ours = env!("CARGO_PKG_VERSION");
+    assert_eq!(ours.len(), version.len());
+    let mut bytes = fs::read(program()).unwrap();
+    let near =
+        |bytes: &[u8], at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let found: Vec<usize> = (0..bytes.len() - ours.len())
+        .filter(|at| bytes[*at..].starts_with(ours.as_bytes()))
+        .filter(|at| !near(&bytes, at.checked_sub(1)) && !near(&bytes, Some(at + ours.len())))
+        .collect();
+    found.into_iter().for_each(|at| bytes[at..at + ours.len()].copy_from_slice(version.as_bytes()));
+    let path = folder.0.join(format!("hostdiag-{version}"));
+    fs::write(&path, bytes).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let said = Command::new(&path).arg("--version").output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&said).trim(), format!("hostdiag {version}"));
+    path
+}
+
 #[track_caller]
 pub(crate) fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap();
@@ -134,6 +154,8 @@ pub(crate) struct Sshd {
     pub(crate) folder: Folder,
     child: Child,
     port: u16,
+    /// The program on this side.
+    pub(crate) local: PathBuf,
 }
 
 impl Sshd {
@@ -160,7 +182,7 @@ impl Sshd {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut sshd = Self { folder, child, port };
+        let mut sshd = Self { folder, child, port, local: program() };
         until("sshd listens", || {
             let ended = sshd.child.try_wait().unwrap();
             assert!(ended.is_none(), "{}", fs::read_to_string(sshd.folder.path("log")).unwrap());
@@ -174,7 +196,7 @@ impl Sshd {
         let mut command = Command::new("nsenter");
         command
             .args([&format!("--mount=/proc/{}/ns/mnt", self.child.id()), "--"])
-            .arg(program())
+            .arg(&self.local)
             .args([subcommand, "-o", &self.output()])
             .args(args)
             .env_remove("SSH_AUTH_SOCK")
@@ -208,6 +230,13 @@ impl Sshd {
     #[track_caller]
     pub(crate) fn record(&self, args: &[&str]) -> Ran {
         finish(self.spawn(args))
+    }
+
+    /// The program on the other side from now on.
+    pub(crate) fn install(&self, program: &Path) {
+        let installed = self.folder.path("bin/hostdiag");
+        fs::remove_file(&installed).unwrap();
+        symlink(program, installed).unwrap();
     }
 
     fn output(&self) -> String {
