@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use hostdiag_model::Capture;
 use nix::sys::signal::{Signal, kill};
@@ -61,10 +62,13 @@ fn record_ends_on_ctrl_c_with_what_there_is() {
     let path = std::env::temp_dir().join("interrupted.hd");
     let before = ours();
     let args = ["record", "--duration", "10m", "--max-overhead", "100", "-o", path.to_str().unwrap()];
-    let child = hostdiag().args(args).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("it samples", || ours() > before);
-    // What it begins with is in the file once it counts; the snapshot goes on until the end.
-    wait_until("the audit is kept", || fs::read(&path).is_ok_and(|bytes| !bytes.is_empty()));
+    let mut child = hostdiag().args(args).stderr(Stdio::piped()).spawn().unwrap();
+    // All have begun once the audit is kept, which takes no time; the others go on.
+    while fs::read(&path).map_or(true, |bytes| bytes.is_empty()) {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended before");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(ours() > before);
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
     let ran = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
