@@ -73,3 +73,15 @@ need_build() {
 release_binary() {
     printf '%s\n' "${CARGO_TARGET_DIR:-$root/target}/x86_64-unknown-linux-gnu/release/hostdiag"
 }
+
+# need_sshd: ssh, and a sshd below target/remote/ that is unpacked, not installed: the
+# package would start it.
+need_sshd() {
+    local folder=$root/target/remote libraries=/usr/lib/x86_64-linux-gnu
+    need ssh:openssh-client nsenter:util-linux "$libraries/libwrap.so.0:libwrap0"
+    [[ ! -x $folder/sshd/usr/sbin/sshd ]] || return 0
+    mkdir -p "$folder"
+    (cd "$folder" && silently apt-get download openssh-server) || die "cannot fetch openssh-server"
+    dpkg -x "$folder"/openssh-server_*.deb "$folder/sshd" || die "cannot unpack openssh-server"
+    rm "$folder"/openssh-server_*.deb
+}

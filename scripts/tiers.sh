@@ -143,19 +143,11 @@ tier_live() {
     cargo_test -p hostdiag --test live -- --test-threads=1
 }
 
-# A sshd that is unpacked, not installed: the package would start it.
 tier_remote() {
-    local folder=$root/target/remote libraries=/usr/lib/x86_64-linux-gnu
     needs_root remote
     need_build
-    need ssh:openssh-client sudo:sudo tcsh:tcsh fish:fish busybox:busybox-static strip:binutils nsenter:util-linux \
-        "$libraries/libwrap.so.0:libwrap0"
-    mkdir -p "$folder"
-    if [[ ! -x $folder/sshd/usr/sbin/sshd ]]; then
-        (cd "$folder" && silently apt-get download openssh-server) || return 1
-        dpkg -x "$folder"/openssh-server_*.deb "$folder/sshd" || return 1
-        rm "$folder"/openssh-server_*.deb
-    fi
+    need sudo:sudo tcsh:tcsh fish:fish busybox:busybox-static strip:binutils
+    need_sshd
     cargo_test -p hostdiag --test remote
 }
 
@@ -211,6 +203,7 @@ tier_bench() {
     check "bench tracing" scripts/bench/tracing --smoke || status=1
     check "bench timers" scripts/bench/timers --smoke || status=1
     check "bench profile" scripts/bench/profile --smoke || status=1
+    check "bench compare" scripts/bench/compare --smoke || status=1
     check "agreement with peers" scripts/bench/agree || status=1
     return $status
 }

@@ -125,6 +125,14 @@ pub(crate) struct Side {
     group: String,
     target: String,
     clock_offset_us: Option<i64>,
+    work: Option<WorkDone>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorkDone {
+    thousandths: u64,
+    over_us: u64,
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,8 @@ mod folder;
 #[cfg(test)]
 mod format;
 #[cfg(test)]
+mod format_compare;
+#[cfg(test)]
 mod format_fix;
 #[cfg(test)]
 mod format_trace;

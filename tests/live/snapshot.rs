@@ -68,6 +68,7 @@ fn links_and_queues_are_as_they_were_made() {
         ("nic0", "txqueuelen", "77"),
         ("nic0", "kind", "veth"),
         ("nic0", "root", "pfifo"),
+        ("nic0", "root pfifo limit", "10"),
         ("port0", "master", "br0"),
         ("br0", "bridge ageing_time", "12300"),
         ("br0", "kind", "bridge"),

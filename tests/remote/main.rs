@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod broken;
+mod compare;
 mod hosts;
 mod local;
 mod sshd;
+mod versions;

@@ -1,5 +1,6 @@
 //! A sshd of its own, and hostdiag where it is known.
 use std::fs::{self, create_dir_all, read_dir};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -78,6 +79,26 @@ pub(crate) fn program() -> PathBuf {
     STRIPPED.get_or_init(strip).clone()
 }
 
+/// The program under test as if it were of another version, of as many characters.
+pub(crate) fn of_version(folder: &Folder, version: &str) -> PathBuf {
+    let ours = env!("CARGO_PKG_VERSION");
+    assert_eq!(ours.len(), version.len());
+    let mut bytes = fs::read(program()).unwrap();
+    let near =
+        |bytes: &[u8], at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let found: Vec<usize> = (0..bytes.len() - ours.len())
+        .filter(|at| bytes[*at..].starts_with(ours.as_bytes()))
+        .filter(|at| !near(&bytes, at.checked_sub(1)) && !near(&bytes, Some(at + ours.len())))
+        .collect();
+    found.into_iter().for_each(|at| bytes[at..at + ours.len()].copy_from_slice(version.as_bytes()));
+    let path = folder.0.join(format!("hostdiag-{version}"));
+    fs::write(&path, bytes).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let said = Command::new(&path).arg("--version").output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&said).trim(), format!("hostdiag {version}"));
+    path
+}
+
 #[track_caller]
 pub(crate) fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap();
@@ -133,6 +154,8 @@ pub(crate) struct Sshd {
     pub(crate) folder: Folder,
     child: Child,
     port: u16,
+    /// The program on this side.
+    pub(crate) local: PathBuf,
 }
 
 impl Sshd {
@@ -159,7 +182,7 @@ impl Sshd {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut sshd = Self { folder, child, port };
+        let mut sshd = Self { folder, child, port, local: program() };
         until("sshd listens", || {
             let ended = sshd.child.try_wait().unwrap();
             assert!(ended.is_none(), "{}", fs::read_to_string(sshd.folder.path("log")).unwrap());
@@ -168,24 +191,52 @@ impl Sshd {
         sshd
     }
 
-    /// Starts hostdiag where this sshd is known, to write out.hd.
-    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
-        Command::new("nsenter")
+    /// hostdiag where this sshd is known, to write out.hd.
+    fn hostdiag(&self, subcommand: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command
             .args([&format!("--mount=/proc/{}/ns/mnt", self.child.id()), "--"])
-            .arg(program())
-            .args(["record", "-o", &self.output()])
+            .arg(&self.local)
+            .args([subcommand, "-o", &self.output()])
             .args(args)
             .env_remove("SSH_AUTH_SOCK")
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts `hostdiag record`.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        self.hostdiag("record", args).spawn().unwrap()
+    }
+
+    /// Runs `hostdiag compare` to the end; what it printed, as JSON.
+    #[track_caller]
+    pub(crate) fn compare(&self, args: &[&str]) -> (Ran, serde_json::Value) {
+        let mut child =
+            self.hostdiag("compare", args).args(["--format", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            text
+        });
+        let ran = finish(child);
+        let text = reader.join().unwrap();
+        (ran, serde_json::from_str(&text).unwrap_or_default())
     }
 
     /// Runs it to the end.
     #[track_caller]
     pub(crate) fn record(&self, args: &[&str]) -> Ran {
         finish(self.spawn(args))
+    }
+
+    /// The program on the other side from now on.
+    pub(crate) fn install(&self, program: &Path) {
+        let installed = self.folder.path("bin/hostdiag");
+        fs::remove_file(&installed).unwrap();
+        symlink(program, installed).unwrap();
     }
 
     fn output(&self) -> String {

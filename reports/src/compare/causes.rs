@@ -1,5 +1,7 @@
 //! Likely causes: which settings, what they carry, what was seen, what to do.
 
+use std::collections::BTreeMap;
+
 use hostdiag_model::compare::{Cause, HostOf, Measured, RateChange, Report, Symptom};
 use hostdiag_model::diff::Which;
 use hostdiag_model::diff::settings::{Class, Difference, Place};
@@ -78,21 +80,35 @@ pub(crate) fn carried(report: &Report, cause: &Cause) -> String {
     format!("{class}{cores}")
 }
 
-/// Settings in words, those that differ in the same way in the same places together.
-fn titles(settings: &[Difference]) -> Vec<String> {
+/// Settings that differ in the same way in the same places together: the first of them, and
+/// the names of all.
+pub(super) fn alike<'a>(
+    settings: impl Iterator<Item = &'a Difference>,
+) -> Vec<(&'a Difference, Vec<&'a str>)> {
     let mut groups: Vec<(&Difference, Vec<&str>)> = Vec::new();
-    for row in settings.iter().filter(|row| row.class != Class::Follows) {
-        let same = |first: &Difference| (&first.places, &first.a, &first.b) == (&row.places, &row.a, &row.b);
-        match groups.iter_mut().find(|(first, _)| !row.places.is_empty() && same(first)) {
-            Some((_, names)) => names.push(&row.name),
-            None => groups.push((row, vec![&row.name])),
+    // Where each of those stands that may have others like it.
+    let mut known: BTreeMap<_, usize> = BTreeMap::new();
+    for row in settings {
+        let alike = (&row.places, row.class, &row.a, &row.b);
+        match known.get(&alike).filter(|_| !row.places.is_empty()) {
+            Some(at) => groups[*at].1.push(row.name.as_str()),
+            None => {
+                known.insert(alike, groups.len());
+                groups.push((row, vec![row.name.as_str()]));
+            }
         }
     }
+    groups
+}
+
+/// Settings in words.
+fn titles(settings: &[Difference]) -> Vec<String> {
+    let groups = alike(settings.iter().filter(|row| row.class != Class::Follows));
     let follow: Vec<&str> =
         settings.iter().filter(|row| row.class == Class::Follows).map(|row| row.name.as_str()).collect();
-    let mut titles: Vec<String> = groups.iter().map(|(row, names)| title(row, names)).collect();
+    let mut titles: Vec<String> = groups.iter().map(|(row, names)| title(row, &some(names))).collect();
     if titles.is_empty() {
-        return settings.first().map(|row| title(row, &follow)).into_iter().collect();
+        return settings.first().map(|row| title(row, &some(&follow))).into_iter().collect();
     }
     if !follow.is_empty() {
         titles.push(format!("follow: {}", some(&follow)));
@@ -101,10 +117,10 @@ fn titles(settings: &[Difference]) -> Vec<String> {
 }
 
 /// `vlan10 (vlan 10 on bond): tx-scatter-gather on -> off`.
-pub(super) fn title(row: &Difference, names: &[&str]) -> String {
+pub(super) fn title(row: &Difference, names: &str) -> String {
     let value = |value: &Option<String>| value.as_deref().map_or("n/a".into(), cut);
     let places = places(&row.places);
-    let change = format!("{} {} -> {}", some(names), value(&row.a), value(&row.b));
+    let change = format!("{names} {} -> {}", value(&row.a), value(&row.b));
     let origin =
         row.origins.iter().flatten().next().map_or(String::new(), |file| format!("   set in {file}"));
     format!("{places}{change}{origin}")
@@ -114,7 +130,7 @@ pub(super) fn title(row: &Difference, names: &[&str]) -> String {
 const NAMES: usize = 3;
 
 /// `sg, tso, gso and 4 more`.
-fn some(names: &[&str]) -> String {
+pub(super) fn some(names: &[&str]) -> String {
     match names.get(..NAMES).filter(|_| names.len() > NAMES) {
         Some(first) => format!("{} and {} more", first.join(", "), names.len() - NAMES),
         None => names.join(", "),

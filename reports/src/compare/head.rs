@@ -69,6 +69,7 @@ fn amounts(measure: &Measure) -> String {
         WorkKind::PacketsReceived => (1.0, " packets/s received"),
         WorkKind::ContextSwitches => (1.0, " context switches/s"),
         WorkKind::Given => (1.0, " a second, as said"),
+        WorkKind::Counted => (1.0, " a second, by --work-cmd"),
     };
     format!("A {}  B {}{unit}", short(measure.a * factor), short(measure.b * factor))
 }

@@ -1,13 +1,17 @@
 //! What differs without a symptom, and what nothing explains.
 
+use std::collections::BTreeMap;
+
 use hostdiag_model::compare::{Other, Report};
 use hostdiag_model::diff::Verdict;
 use hostdiag_model::diff::settings::Class;
+use hostdiag_model::snapshot::Area;
 
 use super::Options;
-use super::causes::{lines, symptom_of_rate, title};
+use super::causes::{alike, lines, some, symptom_of_rate, title};
 use crate::diff::number::signed;
 use crate::page::{Page, count};
+use crate::snapshot::words::area;
 
 /// As many settings are told on one screen.
 const SETTINGS: usize = 4;
@@ -15,22 +19,56 @@ const SETTINGS: usize = 4;
 const COUNTERS: usize = 3;
 
 pub(super) fn text(page: &mut Page, report: &Report, (mut number, options): (usize, Options)) {
-    let told = |other: &&Other| options.all || is_told(other);
+    let told = alike(report.others.iter().filter(|other| is_told(other)).map(|other| &other.difference));
     let most = if options.all { usize::MAX } else { SETTINGS };
-    let shown: Vec<&Other> = report.others.iter().filter(told).take(most).collect();
-    for other in &shown {
-        let difference = &other.difference;
-        let words = title(difference, &[&difference.name]);
-        page.line(&format!("{number}. {words}   {}", class(difference.class)));
+    for (row, names) in told.iter().take(most) {
+        let names = if options.all { names.join(", ") } else { some(names) };
+        page.line(&format!("{number}. {}   {}", title(row, &names), class(row.class)));
         number += 1;
     }
-    let left = report.others.len() - shown.len();
-    let left = (left > 0).then(|| format!("{} without a symptom (--all)", count(left, "more difference")));
-    let parts: Vec<String> = left.into_iter().chain(unexplained(report)).collect();
+    let untold = told.iter().skip(most).map(|(row, names)| (row.area, names.len()));
+    let mut left: BTreeMap<Area, usize> = BTreeMap::new();
+    untold.for_each(|(area, more)| *left.entry(area).or_default() += more);
+    for (kind, rows) in kinds(report.others.iter().filter(|other| !is_told(other))) {
+        if options.all {
+            all_of(page, (number, kind), &rows);
+            number += 1;
+        } else {
+            *left.entry(kind.1).or_default() += rows.len();
+        }
+    }
+    let parts: Vec<String> = more(&left).into_iter().chain(unexplained(report)).collect();
     if !parts.is_empty() {
         page.line(&format!("{number}. {}", parts.join("   ")));
     }
     rates(page, report, options);
+}
+
+/// `41 more differences without a symptom: 30 package, 11 sysctl (--all)`.
+fn more(left: &BTreeMap<Area, usize>) -> Option<String> {
+    let all: usize = left.values().sum();
+    let mut each: Vec<(&Area, &usize)> = left.iter().collect();
+    each.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
+    let each: Vec<String> = each.iter().map(|(of, number)| format!("{number} {}", area(**of))).collect();
+    let words = count(all, "more difference");
+    (all > 0).then(|| format!("{words} without a symptom: {} (--all)", each.join(", ")))
+}
+
+/// Settings of a kind, below one heading.
+fn all_of(page: &mut Page, (number, kind): (usize, (Class, Area)), rows: &[&Other]) {
+    page.line(&format!("{number}. {} of {}   {}", count(rows.len(), "setting"), area(kind.1), class(kind.0)));
+    for (row, names) in alike(rows.iter().map(|other| &other.difference)) {
+        page.line(&format!("     {}", title(row, &names.join(", "))));
+    }
+}
+
+/// By whose doing they are, and by what they are of.
+pub(crate) fn kinds<'a>(others: impl Iterator<Item = &'a Other>) -> BTreeMap<(Class, Area), Vec<&'a Other>> {
+    let mut kinds: BTreeMap<(Class, Area), Vec<&Other>> = BTreeMap::new();
+    for other in others {
+        kinds.entry((other.difference.class, other.difference.area)).or_default().push(other);
+    }
+    kinds
 }
 
 /// What somebody set, and what comes with the OS where a rule knows what it could cause.

@@ -13,6 +13,7 @@ use crate::compare::{causes, head, others};
 use crate::diff::number::{ratio, short};
 use crate::markup::{LONGEST, bounded};
 use crate::offload::words::shell;
+use crate::snapshot::words::area;
 
 /// A comparison as a page; `file` is where its recordings are kept, if they are.
 pub fn page(report: &Report, file: Option<&str>) -> String {
@@ -104,21 +105,25 @@ fn settings(report: &Report) -> Option<Section> {
         ("A", Kind::Text),
         ("B", Kind::Text),
         ("set in", Kind::Text),
-        ("why", Kind::Text),
     ];
-    let mut table = Table::new("Settings that differ, without a symptom", &columns);
-    for other in &report.others {
-        table.row(setting(&other.difference));
-    }
+    let tables: Vec<Table> = others::kinds(report.others.iter())
+        .into_iter()
+        .map(|((class, of), rows)| {
+            let caption = format!("{}: {}", area(of), others::class(class));
+            let mut table = Table::new(caption, &columns);
+            rows.iter().for_each(|other| table.row(setting(&other.difference)));
+            table
+        })
+        .collect();
     let compared = format!(
         "{} settings were compared; {} could not be read on a side.",
         report.settings.compared, report.settings.unread
     );
-    let body = html! { (table) p { (compared) } };
-    (!table.is_empty()).then(|| Section::new(Place::Environment, "Other settings", body))
+    let body = html! { @for table in &tables { (table) } p { (compared) } };
+    (!tables.is_empty()).then(|| Section::new(Place::Environment, "Other settings", body))
 }
 
-fn setting(row: &Difference) -> [Cell; 6] {
+fn setting(row: &Difference) -> [Cell; 5] {
     let value = |value: &Option<String>| value.as_deref().map_or("n/a".into(), causes::cut);
     let places = causes::places(&row.places);
     [
@@ -127,7 +132,6 @@ fn setting(row: &Difference) -> [Cell; 6] {
         value(&row.a).into(),
         value(&row.b).into(),
         row.origins.iter().flatten().next().cloned().unwrap_or_default().into(),
-        others::class(row.class).into(),
     ]
 }
 

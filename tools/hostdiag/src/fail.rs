@@ -106,11 +106,13 @@ pub enum Code {
     PushFailed,
     /// sudo does not let the user of that host become root without a password.
     NoSudo,
+    /// The command that is to count the work of a host does not.
+    WorkFailed,
 }
 
 impl Code {
     /// Every code, for the test that each has a page.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::NoSuchInterface,
         Self::NoSuchNetns,
         Self::NoSuchTopic,
@@ -149,6 +151,7 @@ impl Code {
         Self::RemoteFailed,
         Self::PushFailed,
         Self::NoSudo,
+        Self::WorkFailed,
     ];
 
     /// The name that is printed and that `explain` takes.
@@ -192,6 +195,7 @@ impl Code {
             Self::RemoteFailed => "remote-failed",
             Self::PushFailed => "push-failed",
             Self::NoSudo => "no-sudo",
+            Self::WorkFailed => "work-failed",
         }
     }
 

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use hostdiag_model::Recording;
 
 pub use self::plan::{Order, Plan, Tool, Tools};
+use crate::snapshot;
 use crate::stop::{Stop, Woken};
 
 pub mod busiest;
@@ -64,12 +65,15 @@ pub fn step(order: &Order, control: &mut dyn Control) -> Result<()> {
     let (gate, open) = std::io::pipe().context("failed to open a pipe")?;
     let line = Line { stop, gate, begin: Mutex::new(None) };
     let (said, heard) = mpsc::channel();
+    // Before there are programs of ours among what is loaded, and not while the host is measured.
+    let mut begun = order.tools.contains(&Tool::Snapshot).then(snapshot::begin);
     std::thread::scope(|scope| {
         for tool in &order.tools {
             let (line, said) = (&line, said.clone());
+            let begun = if *tool == Tool::Snapshot { begun.take() } else { None };
             scope.spawn(move || {
                 let place = Place { tool: *tool, line, said: &said };
-                let part = tools::run(order, &place);
+                let part = tools::run(order, &place, begun);
                 // Nobody hears it any more where `control` has failed.
                 let _ = said.send(Said::Ended(*tool, Box::new(part)));
             });

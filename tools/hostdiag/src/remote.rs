@@ -21,6 +21,7 @@ mod session;
 mod ssh;
 pub mod target;
 mod words;
+pub mod work;
 
 /// Hosts that are connected to at a time: sshd refuses more that have not logged in yet
 /// by and by (MaxStartups, sshd_config(5)).
@@ -37,6 +38,17 @@ pub struct Options {
     pub sudo: bool,
 }
 
+/// What is recorded of hosts, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct How<'a> {
+    /// What.
+    pub plan: &'a Plan,
+    /// How they are reached.
+    pub options: Options,
+    /// The command that counts their work, run here by sh.
+    pub work: Option<&'a str>,
+}
+
 /// What came of a host.
 #[derive(Debug)]
 pub struct Outcome {
@@ -51,8 +63,7 @@ pub struct Outcome {
 
 /// What all sessions see.
 struct Together<'a> {
-    plan: &'a Plan,
-    options: Options,
+    how: How<'a>,
     /// Told when all begin a step.
     begins: &'a (dyn Fn(&Order) + Sync),
     meeting: Meeting,
@@ -70,13 +81,12 @@ struct Together<'a> {
 /// `begins` is told when all have come to a step.
 pub fn record_all(
     targets: Vec<Target>,
-    (plan, options): (&Plan, Options),
+    how: How<'_>,
     stop: &Stop,
     begins: &(dyn Fn(&Order) + Sync),
 ) -> Vec<Outcome> {
     let together = Together {
-        plan,
-        options,
+        how,
         begins,
         meeting: Meeting::of(targets.len()),
         places: AtomicUsize::new(AT_A_TIME),
@@ -107,6 +117,11 @@ impl Together<'_> {
         while self.places.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             std::thread::sleep(BEAT);
         }
+    }
+
+    /// Whether recordings are to end early.
+    fn ends(&self) -> bool {
+        self.end.load(Ordering::Relaxed)
     }
 
     fn give_place(&self) {

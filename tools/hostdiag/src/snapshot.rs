@@ -57,9 +57,17 @@ const AREAS: [fn(&mut Found<'_>); 15] = [
     table::gather,
 ];
 
-/// Takes a snapshot of this host, of the network namespace of this thread, and counts
-/// over `interval` what happens; zero counts nothing. A signal ends the interval early.
-pub fn take(interval: Duration, stop: &Stop) -> Recording {
+/// How this host is set up; what happens on it is still to be counted.
+pub struct Begun {
+    started_ms: u64,
+    clock: Instant,
+    found: Found<'static>,
+    snapshot: Snapshot,
+    log: Option<Log>,
+}
+
+/// Reads how this host is set up, of the network namespace of this thread.
+pub fn begin() -> Begun {
     let (started_ms, clock) = (from::now_ms(), Instant::now());
     let mut found = Found::new(Path::new("/"));
     AREAS.iter().for_each(|gather| gather(&mut found));
@@ -70,19 +78,32 @@ pub fn take(interval: Duration, stop: &Stop) -> Recording {
         Ok(log) => log.read().settings(&mut found),
         Err(error) => found.unreadable(Key { area: Area::Log, of: None, name: "kmsg" }, error),
     }
-    if !interval.is_zero() {
-        count(&mut found, &mut snapshot, (interval, stop), log.ok());
+    Begun { started_ms, clock, found, snapshot, log: log.ok() }
+}
+
+impl Begun {
+    /// The same as if it began now: what is set does not change while others get ready.
+    #[must_use]
+    pub fn from_now(self) -> Self {
+        Self { started_ms: from::now_ms(), clock: Instant::now(), ..self }
     }
-    snapshot.settings = found.finish();
-    Recording {
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        command: "snapshot".to_owned(),
-        host: crate::host::this(),
-        started_ms,
-        elapsed_ms: Some(clock.elapsed().as_millis() as u64),
-        side: None,
-        loss: Vec::new(),
-        data: Data::Snapshot(Box::new(snapshot)),
+
+    /// Counts over `interval` what happens; zero counts nothing. A signal ends it early.
+    pub fn count(mut self, interval: Duration, stop: &Stop) -> Recording {
+        if !interval.is_zero() {
+            count(&mut self.found, &mut self.snapshot, (interval, stop), self.log);
+        }
+        self.snapshot.settings = self.found.finish();
+        Recording {
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            command: "snapshot".to_owned(),
+            host: crate::host::this(),
+            started_ms: self.started_ms,
+            elapsed_ms: Some(self.clock.elapsed().as_millis() as u64),
+            side: None,
+            loss: Vec::new(),
+            data: Data::Snapshot(Box::new(self.snapshot)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 mod dwarf;
 mod file;
@@ -177,7 +178,7 @@ impl fmt::Display for Unknown {
 /// a process may end and a file be deleted once it was seen.
 #[derive(Default)]
 pub struct Symbols {
-    table: Option<Table>,
+    table: Option<Arc<Table>>,
     /// Looked for once; most hosts have none.
     vmlinux: Option<Option<Vmlinux>>,
     /// Kernel addresses without a name: the table is read again for new ones
@@ -195,7 +196,7 @@ impl Symbols {
 
     /// The functions of the kernel, read when first asked for.
     pub fn table(&mut self) -> &Table {
-        self.table.get_or_insert_with(Table::read)
+        self.table.get_or_insert_with(Table::shared)
     }
 
     /// Names of kernel addresses, one for each in the same order.
@@ -208,10 +209,10 @@ impl Symbols {
         self.missed.extend(missed);
         // Modules and BPF programs may have come since.
         if self.missed.len() > before {
-            self.table = Some(Table::read());
+            self.table = Some(Table::anew());
         }
         let Self { table, vmlinux, files, .. } = self;
-        let table = table.get_or_insert_with(Table::read);
+        let table = table.get_or_insert_with(Table::shared);
         let vmlinux = vmlinux.get_or_insert_with(|| Vmlinux::of_this_host(table));
         each(addresses, |wanted| {
             let mut symbols: Vec<Symbol> = wanted.iter().map(|&address| table.find(address)).collect();

@@ -101,7 +101,7 @@ fn debug_information_of_the_kernel_is_used_where_it_is_the_same_build() {
         let table = Table::parse(text.as_bytes(), "");
         let vmlinux = Vmlinux::open(&program, &table, "main");
         assert!(vmlinux.is_some());
-        let mut symbols = Symbols { table: Some(table), vmlinux: Some(vmlinux), ..Symbols::default() };
+        let mut symbols = Symbols { table: Some(table.into()), vmlinux: Some(vmlinux), ..Symbols::default() };
         let addresses: Vec<Address> = (0..32).map(|byte| Address::At(at("outer") + byte)).collect();
         let names = symbols.kernel(&addresses).into_iter().map(|symbol| symbol.name.unwrap());
         names.flat_map(|name| name.inlined).collect::<Vec<String>>()

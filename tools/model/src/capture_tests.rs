@@ -46,7 +46,12 @@ fn written(capture: &Capture) -> Vec<u8> {
 
 #[test]
 fn recordings_are_read_one_after_another() {
-    let side = Side { group: "b".to_owned(), target: "web17".to_owned(), clock_offset_us: Some(-310) };
+    let side = Side {
+        group: "b".to_owned(),
+        target: "web17".to_owned(),
+        clock_offset_us: Some(-310),
+        ..Side::default()
+    };
     let capture = Capture { recordings: vec![snapshot("web16", None), snapshot("web17", Some(side))] };
     let bytes = written(&capture);
     assert_eq!(Capture::read(&mut &bytes[..]).unwrap(), capture);

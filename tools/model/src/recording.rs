@@ -57,7 +57,9 @@
 //!   the end record is an error.
 //! * Recordings may stand one after another in a file (`capture.rs`). Those that a
 //!   comparison of hosts kept say in their header which side they are of:
-//!   `"side":{"group":"bad","target":"web17","clock_offset_us":-310}`.
+//!   `"side":{"group":"bad","target":"web17","clock_offset_us":-310}`, and where a counter of
+//!   the user's told what was done meanwhile, by how much it grew, in thousandths:
+//!   `"work":{"thousandths":8550000,"over_us":10021334}`.
 //! * Absent is not zero: a field that a host cannot report is left out.
 
 use std::io::{self, BufRead, Read};
@@ -118,6 +120,26 @@ pub struct Side {
     /// The host's clock minus ours, in microseconds; absent where it was not measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_offset_us: Option<i64>,
+    /// What the host did while it was recorded, by a counter of the user's; the same in all
+    /// recordings that were made in one go. Absent where none was named.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub work: Option<WorkDone>,
+}
+
+/// By how much a counter grew, and in what time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WorkDone {
+    /// Thousandths of what it counts.
+    pub thousandths: u64,
+    /// Microseconds between its readings.
+    pub over_us: u64,
+}
+
+impl std::ops::AddAssign for WorkDone {
+    fn add_assign(&mut self, other: Self) {
+        self.thousandths = self.thousandths.saturating_add(other.thousandths);
+        self.over_us = self.over_us.saturating_add(other.over_us);
+    }
 }
 
 /// The data of a recording, by the command that made it.

@@ -77,7 +77,7 @@ fn offload(names: &[String]) -> Recording {
     let data =
         OffloadData { namespaces: vec![namespace], intents: Some(vec![intent]), intents_incomplete: false };
     Recording {
-        side: Some(Side { group: "bad".into(), target: format!("root@{host}:2222"), clock_offset_us: None }),
+        side: Some(Side { group: "bad".into(), target: format!("root@{host}:2222"), ..Side::default() }),
         loss: vec![Loss { what: format!("answers of {device}"), count: 1 }],
         ..recording(&host, Data::Offload(data, Audit::default()))
     }

@@ -2,20 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
-use clap::ValueEnum;
 use hostdiag_model::compare::{self, Group, Report};
 use hostdiag_model::{Capture, Recording};
 use hostdiag_report::{compare as report, html};
 
-use super::diff;
-use super::record::{RemoteArgs, percent};
-use super::trace::positive;
+use super::diff::{self, Format, Shown};
+use super::record::{PlanArgs, RemoteArgs};
 use crate::fail::{Code, Failure, Status};
 use crate::output::{self, Look};
-use crate::record::{Plan, Tools};
 
 mod sides;
 
@@ -29,10 +25,12 @@ mod sides;
 #[command(
     after_help = "Examples:\n  hostdiag compare web16 root@web17 --push --output both.hd\n  hostdiag compare before.hd after.hd\n  \
     hostdiag compare --group good=a.hd,b.hd,c.hd --group bad=d.hd,e.hd\n  \
+    hostdiag compare web16 web17 --work-cmd 'ssh $HOSTDIAG_HOST cat /run/app/requests'\n  \
     hostdiag compare both.hd\n\n\
     Exit status: 0 nothing that counts (with one recording a side nothing measured does, unless --strict); \
     1 a regression, or a setting that somebody set or that causes something differs; \
-    2 they cannot be compared; 5 a host failed, and what there is of the others is compared."
+    2 they cannot be compared, or their work could not be counted; 5 a host failed, and what there is of the others \
+    is compared."
 )]
 pub struct Args {
     /// A and B: [user@]host[:port] by ssh, local, or a file; or one file that a comparison
@@ -43,21 +41,12 @@ pub struct Args {
     /// is what differs.
     #[arg(long = "group", value_name = "NAME=TARGET,...", value_parser = group)]
     pub groups: Vec<(String, Vec<String>)>,
-    /// How long each step of the recording of hosts lasts.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
-    pub duration: Duration,
+    /// What is recorded of hosts.
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// Record hosts so many times: three a side tell a change from chance.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub repeat: u32,
-    /// What is recorded of hosts: default, quick, offload, or tools with commas between them.
-    #[arg(long, value_name = "PLAN", default_value = "default", value_parser = Plan::tools)]
-    pub plan: Tools,
-    /// Functions of the kernel that are timed [default: those that stand out on any host].
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub functions: Vec<String>,
-    /// A tool ends when its programs take more of all CPUs than this, in percent.
-    #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = percent)]
-    pub max_overhead: u32,
     /// How hosts are reached.
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -65,29 +54,17 @@ pub struct Args {
     /// tell: rates are divided by it.
     #[arg(long, value_name = "A,B", value_parser = diff::work)]
     pub work: Option<[f64; 2]>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Everything: every setting and counter that differs.
-    #[arg(long)]
-    pub all: bool,
-    /// What one recording a side indicates ends with status 1 too.
-    #[arg(long)]
-    pub strict: bool,
+    /// A command that prints a counter of the work that a host has done, such as requests:
+    /// run here by sh when each recording of a host begins and ends, with HOSTDIAG_HOST and
+    /// HOSTDIAG_SIDE. Rates are divided by what it grew.
+    #[arg(long, value_name = "CMD", conflicts_with = "work")]
+    pub work_cmd: Option<String>,
+    /// How it is shown and judged.
+    #[command(flatten)]
+    pub shown: Shown,
     /// Keep the recordings of both sides in FILE, for `hostdiag report`.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-/// What `--format` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON document, schema hostdiag.compare.
-    Json,
-    /// A page for any browser, in one file.
-    Html,
 }
 
 /// `good=a.hd,b.hd`.
@@ -110,12 +87,13 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     let report = of(groups, args.work)?;
     let kept = || args.targets.first().filter(|_| args.targets.len() == 1).map(Path::new);
     let file = args.output.as_deref().or_else(kept);
-    let text = shown(&report, args.format, report::Options { all: args.all, style: look.style() }, file)?;
+    let Shown { format, all, strict } = args.shown;
+    let text = shown(&report, format, report::Options { all, style: look.style() }, file)?;
     output::write(|out| out.write_all(text.as_bytes()))?;
-    if args.format == Format::Text {
+    if format == Format::Text {
         report::next(&report).iter().for_each(|next| output::say(next));
     }
-    Ok(if failed { Status::Remote } else { diff::status(report.verdict, args.strict) })
+    Ok(failed.unwrap_or_else(|| diff::status(report.verdict, strict)))
 }
 
 fn of(groups: [Group; 2], work: Option<[f64; 2]>) -> Result<Report> {
@@ -145,15 +123,20 @@ pub(super) fn shown(
         Format::Text => report::text(report, options),
         Format::Json => serde_json::to_string_pretty(report)? + "\n",
         Format::Html => html::compare::page(report, file.map(Path::to_string_lossy).as_deref()),
+        Format::Svg => {
+            let drawn = report.parts.iter().find_map(|part| Some((&part.comparison, part.stacks()?)));
+            let (comparison, stacks) = drawn.ok_or_else(diff::not_drawn)?;
+            hostdiag_report::diff::svg::svg(comparison, stacks)
+        }
     })
 }
 
-/// Both sides with what was recorded of them, and whether a host failed.
-fn groups(args: &Args) -> Result<([Group; 2], bool)> {
+/// Both sides with what was recorded of them, and the status where something of a host failed.
+fn groups(args: &Args) -> Result<([Group; 2], Option<Status>)> {
     let named = |name: &str, target: &String| (name.to_owned(), vec![target.clone()]);
     let named = match (args.targets.as_slice(), args.groups.as_slice()) {
         ([a, b], _) => [named("A", a), named("B", b)],
-        ([one], _) => return Ok((sides::both(one)?, false)),
+        ([one], _) => return Ok((sides::both(one)?, None)),
         (_, [a, b]) if a.0 != b.0 => [a.clone(), b.clone()],
         (_, groups) => {
             let problem =
@@ -163,17 +146,6 @@ fn groups(args: &Args) -> Result<([Group; 2], bool)> {
         }
     };
     sides::of(args, named)
-}
-
-impl Args {
-    fn plan(&self) -> Plan {
-        Plan {
-            tools: self.plan.0.clone(),
-            duration: self.duration,
-            max_overhead: self.max_overhead,
-            functions: self.functions.clone(),
-        }
-    }
 }
 
 #[cfg(test)]

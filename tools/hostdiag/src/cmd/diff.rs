@@ -31,12 +31,9 @@ pub struct Args {
     /// Recordings of B, where there are several a side.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub to: Vec<PathBuf>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// Everything: also small changes.
-    #[arg(long)]
-    pub all: bool,
+    /// How it is shown and judged.
+    #[command(flatten)]
+    pub shown: Shown,
     /// Stacks by their share of all on their side, not by second.
     #[arg(long)]
     pub share: bool,
@@ -47,12 +44,23 @@ pub struct Args {
     /// away. Stacks and names of functions stay.
     #[arg(long)]
     pub redact: bool,
-    /// What one recording a side indicates ends with status 1 too.
-    #[arg(long)]
-    pub strict: bool,
     /// Where it goes.
     #[command(flatten)]
     pub destination: Destination,
+}
+
+/// How a comparison is shown, and when it ends with status 1.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Shown {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Everything that differs, however little.
+    #[arg(long)]
+    pub all: bool,
+    /// What one recording a side indicates ends with status 1 too.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// What `--format` takes.
@@ -60,7 +68,7 @@ pub struct Args {
 pub enum Format {
     /// For people.
     Text,
-    /// One JSON document, schema hostdiag.diff.
+    /// One JSON document, schema hostdiag.diff or hostdiag.compare.
     Json,
     /// Of stacks: both sides as flame graphs, coloured by change.
     Svg,
@@ -93,10 +101,10 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     }
     let text = shown(args, look, &comparison)?;
     args.destination.write(args.files.iter().chain(&args.to), |out| out.write_all(text.as_bytes()))?;
-    if args.format == Format::Text {
+    if args.shown.format == Format::Text {
         report::next(&comparison).iter().for_each(|next| output::say(next));
     }
-    Ok(status(comparison.verdict, args.strict))
+    Ok(status(comparison.verdict, args.shown.strict))
 }
 
 /// Files of A and of B.
@@ -119,18 +127,21 @@ fn sides(args: &Args) -> Result<(&[PathBuf], &[PathBuf])> {
 }
 
 fn shown(args: &Args, look: Look, comparison: &Comparison) -> Result<String> {
-    Ok(match (args.format, &comparison.changes) {
+    Ok(match (args.shown.format, &comparison.changes) {
         (Format::Text, _) => {
-            report::text(comparison, report::Options { all: args.all, style: args.destination.style(look) })
+            let style = args.destination.style(look);
+            report::text(comparison, report::Options { all: args.shown.all, style })
         }
         (Format::Json, _) => serde_json::to_string_pretty(comparison)? + "\n",
         (Format::Html, _) => html::comparison::page(comparison),
         (Format::Svg, Changes::Stacks(stacks)) => report::svg::svg(comparison, stacks),
-        (Format::Svg, _) => {
-            let problem = "only stacks are drawn; these are none";
-            return Err(Failure::new(Code::Incompatible, problem).hint("--format text or json").into());
-        }
+        (Format::Svg, _) => return Err(not_drawn().into()),
     })
+}
+
+pub(super) fn not_drawn() -> Failure {
+    let problem = "only stacks are drawn; these are none";
+    Failure::new(Code::Incompatible, problem).hint("--format text or json")
 }
 
 pub(super) fn refused(refusal: Refusal) -> Failure {

@@ -11,7 +11,7 @@ use super::trace::{self, Format, Session, TraceArgs};
 use crate::fail::Status;
 use crate::kernel::{leftovers, tracefs};
 use crate::output::Look;
-use crate::probe::funclatency::{Options, Timed};
+use crate::probe::funclatency::{ACTIVE, MEMORY_MIB, Options, Timed};
 use crate::probe::plan::Sides;
 use crate::probe::targets::{Request, Targets};
 use crate::stop::Stop;
@@ -56,12 +56,12 @@ pub struct Args {
     pub level: Option<u32>,
     /// Room for so many calls under way at a time; what finds none is lost, and said
     /// to be.
-    #[arg(long, value_name = "N", default_value_t = 10_240,
+    #[arg(long, value_name = "N", default_value_t = ACTIVE,
         value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_active: u32,
     /// Memory for histograms: with less than they need, CPUs share them, then they
     /// are coarser.
-    #[arg(long, value_name = "MIB", default_value_t = 64,
+    #[arg(long, value_name = "MIB", default_value_t = MEMORY_MIB,
         value_parser = clap::value_parser!(u64).range(1..=1 << 14))]
     pub max_memory: u64,
     /// The layout of another tool, for scripts that read it.

@@ -4,13 +4,13 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use anyhow::Result;
-use hostdiag_model::trace::{Asked, AskedStacks, Attach, Head, Profile, Waiting};
+use hostdiag_model::trace::{Asked, AskedStacks, Head, Profile, Waiting};
 
 use super::trace::{self, RunArgs, Session, positive};
 use crate::fail::Status;
 use crate::probe::offcpu::Waits;
-use crate::probe::profile::Sampling;
-use crate::probe::stack::{At, Measure, Options};
+use crate::probe::profile::{HZ, Sampling};
+use crate::probe::stack::{self, At, Measure, Options};
 use crate::stop::Stop;
 
 /// Find out where CPUs spend their time, or what tasks wait for.
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(value_name = "SECONDS", value_parser = positive)]
     pub seconds: Option<Duration>,
     /// Samples a second on each CPU.
-    #[arg(short = 'F', long, value_name = "HZ", default_value_t = 49, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(short = 'F', long, value_name = "HZ", default_value_t = HZ, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub frequency: u32,
     /// Only the kernel's part of a stack.
     #[arg(short = 'K', long, conflicts_with = "user_stacks_only")]
@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(short = 'f', long)]
     pub folded: bool,
     /// Most different stacks that are kept; samples of others are counted as lost.
-    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    #[arg(long, value_name = "N", default_value_t = stack::MOST, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_stacks: u32,
     /// Options of all tracing tools.
     #[command(flatten)]
@@ -79,12 +79,10 @@ impl Args {
         Options {
             kernel: !self.user_stacks_only,
             user: !self.kernel_stacks_only,
-            processes: true,
-            names: true,
             measure: if self.off_cpu { Measure::Time } else { Measure::Events },
             at: if self.off_cpu { At::RawTracepoint } else { At::Sample },
-            causes: false,
             max_stacks: self.max_stacks,
+            ..Options::of_samples()
         }
     }
 
@@ -100,20 +98,19 @@ pub fn run(args: &Args) -> Result<Status> {
     let run = RunArgs { duration: args.seconds.or(args.run.duration), ..args.run.clone() };
     let session = Session::new(&run, "profile");
     let asked = Asked { stacks: args.shown(), ..session.asked(&[], &filter) };
-    let head = |attach: &Attach, profile| Head {
-        asked: Asked { profile: Some(profile), ..asked },
-        attach: vec![attach.clone()],
-        ..Head::default()
-    };
     let mut storage = MaybeUninit::uninit();
     if args.off_cpu {
         let mut waits = Waits::start(&mut storage, &filter, &args.state, args.options())?;
-        let head = head(&waits.attach, Profile::OffCpu { waiting: args.state.clone() });
+        let profile = Profile::OffCpu { waiting: args.state.clone() };
+        let head = Head {
+            asked: Asked { profile: Some(profile), ..asked },
+            attach: vec![waits.attach.clone()],
+            ..Head::default()
+        };
         return session.run(head, (&stop, &watch), &mut waits);
     }
     let (hz, idle) = (args.frequency, args.include_idle);
     let mut sampling = Sampling::start(&mut storage, &filter, (hz, idle), args.options())?;
-    let cpus = u32::try_from(sampling.cpus()).unwrap_or(u32::MAX);
-    let head = head(&sampling.attach, Profile::OnCpu { hz, cpus, idle });
+    let head = sampling.head(asked);
     session.run(head, (&stop, &watch), &mut sampling)
 }

@@ -12,7 +12,7 @@ use super::trace::positive;
 use crate::fail::{Failure, Status};
 use crate::output;
 use crate::record::{self, Control, FUNCTIONS, Next, Order, Plan, Tool, Tools, busiest};
-use crate::remote::{self, Options, Target};
+use crate::remote::{self, How, Options, Target};
 use crate::stop::Stop;
 
 /// Record a host into one file, to be compared with another time or another host.
@@ -34,19 +34,9 @@ use crate::stop::Stop;
     of the first."
 )]
 pub struct Args {
-    /// What is recorded: default, quick (without functions), offload, or tools with
-    /// commas between them.
-    #[arg(long, value_name = "PLAN", default_value = "default", value_parser = Plan::tools)]
-    pub plan: Tools,
-    /// How long each step lasts.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
-    pub duration: Duration,
-    /// Functions of the kernel that are timed [default: those that stand out].
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub functions: Vec<String>,
-    /// A tool ends when its programs take more of all CPUs than this, in percent.
-    #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = percent)]
-    pub max_overhead: u32,
+    /// What is recorded.
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// Record these hosts instead, all at the same time: [user@]host[:port] by ssh, or local.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub on: Vec<String>,
@@ -56,6 +46,36 @@ pub struct Args {
     /// The file that is written.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+}
+
+/// What is recorded of a host.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PlanArgs {
+    /// What is recorded: default, quick (without functions), offload, or tools with
+    /// commas between them.
+    #[arg(long, value_name = "PLAN", default_value = "default", value_parser = Plan::tools)]
+    pub plan: Tools,
+    /// How long each step lasts.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive)]
+    pub duration: Duration,
+    /// Functions of the kernel that are timed [default: those that stand out on any host].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub functions: Vec<String>,
+    /// A tool ends when its programs take more of all CPUs than this, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = percent)]
+    pub max_overhead: u32,
+}
+
+impl PlanArgs {
+    /// The same for [`record`].
+    pub fn plan(&self) -> Plan {
+        Plan {
+            tools: self.plan.0.clone(),
+            duration: self.duration,
+            max_overhead: self.max_overhead,
+            functions: self.functions.clone(),
+        }
+    }
 }
 
 /// How other hosts are reached.
@@ -77,20 +97,9 @@ impl RemoteArgs {
 }
 
 /// `2` or `2%`.
-pub(super) fn percent(text: &str) -> Result<u32, String> {
+fn percent(text: &str) -> Result<u32, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse();
     number.map_err(|_| "a whole number of percent, as 2 or 2%".into())
-}
-
-impl Args {
-    fn plan(&self) -> Plan {
-        Plan {
-            tools: self.plan.0.clone(),
-            duration: self.duration,
-            max_overhead: self.max_overhead,
-            functions: self.functions.clone(),
-        }
-    }
 }
 
 /// Runs it.
@@ -104,7 +113,7 @@ pub fn run(args: &Args) -> Result<Status> {
     }
     let file = BufWriter::new(output::create(&args.output)?);
     let mut run = Run { stop, file, args, kept: 0, failed: None, profile: None, ready: false };
-    for order in args.plan().steps() {
+    for order in args.plan.plan().steps() {
         if run.stop.requested() {
             break;
         }
@@ -115,7 +124,7 @@ pub fn run(args: &Args) -> Result<Status> {
 
 /// Other hosts: what came of them, one behind the other.
 fn elsewhere(args: &Args, targets: Vec<Target>, stop: &Stop) -> Result<Status> {
-    let how = (&args.plan(), args.remote.options());
+    let how = How { plan: &args.plan.plan(), options: args.remote.options(), work: None };
     let outcomes = remote::record_all(targets, how, stop, &|order| begins(order));
     let mut status = Status::Fine;
     for (tool, failure) in outcomes.iter().flat_map(|outcome| &outcome.failures) {

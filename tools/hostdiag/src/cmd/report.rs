@@ -9,7 +9,7 @@ use hostdiag_model::trace::{Payload, Window};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::{capture, chart, fix, html, offload, pprof, snapshot, trace};
 
-use super::compare;
+use super::{compare, diff};
 use crate::fail::{Code, Failure, Status};
 use crate::input;
 use crate::offload::from;
@@ -106,12 +106,12 @@ impl Args {
 
 /// Compares what a comparison of hosts kept, as it was compared then.
 fn again(args: &Args, look: Look, recordings: Vec<Recording>) -> Result<()> {
-    let format = if args.format == Format::Html { compare::Format::Html } else { compare::Format::Text };
+    let format = if args.format == Format::Html { diff::Format::Html } else { diff::Format::Text };
     let options = hostdiag_report::compare::Options { all: args.all, style: args.destination.style(look) };
     let report = compare::again(recordings)?;
     let text = compare::shown(&report, format, options, Some(&args.file))?;
     args.write(|out| out.write_all(text.as_bytes()))?;
-    if format == compare::Format::Text {
+    if format == diff::Format::Text {
         hostdiag_report::compare::next(&report).iter().for_each(|next| output::say(next));
     }
     Ok(())

@@ -51,7 +51,7 @@ pub enum Format {
 /// The result cannot be written.
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     let stop = Stop::new()?;
-    let recording = snapshot::take(args.interval, &stop);
+    let recording = snapshot::begin().count(args.interval, &stop);
     if let Some(path) = &args.output {
         output::save(path, |out| recording.write(out))?;
     }

@@ -10,7 +10,7 @@ use super::trace::{self, Session, TraceArgs};
 use crate::fail::Status;
 use crate::kernel::{leftovers, tracefs};
 use crate::output::{self, Look};
-use crate::probe::stack::{At, Measure, Options};
+use crate::probe::stack::{self, At, Options};
 use crate::probe::stackcount::Counting;
 use crate::probe::targets::Targets;
 use crate::stop::Stop;
@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(short = 'f', long)]
     pub folded: bool,
     /// Most different stacks that are kept; calls with others are counted as lost.
-    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    #[arg(long, value_name = "N", default_value_t = stack::MOST, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_stacks: u32,
     /// The layout of another tool.
     #[arg(long, value_enum, value_name = "TOOL")]
@@ -88,11 +88,8 @@ impl Args {
             kernel: !self.user_stacks_only,
             user: !self.kernel_stacks_only,
             processes: self.perpid,
-            names: false,
-            measure: Measure::Events,
-            at: At::Function,
-            causes: false,
             max_stacks: self.max_stacks,
+            ..Options::of_events(At::Function)
         }
     }
 }

@@ -8,7 +8,8 @@ use hostdiag_model::trace::{AskedTimers, By};
 
 use super::trace::{RunArgs, Session};
 use crate::fail::Status;
-use crate::probe::timer_names::{Counting, Options};
+use crate::probe::stack;
+use crate::probe::timer_names::{self, Counting, Options};
 use crate::stop::Stop;
 
 /// Count timers of the kernel by what they call, and what becomes of them.
@@ -54,12 +55,12 @@ pub struct Args {
     pub start_stacks: bool,
     /// Most different stacks that are kept; starts with others have none, and are said
     /// to be lost.
-    #[arg(long, value_name = "N", default_value_t = 65_536, requires = "start_stacks",
+    #[arg(long, value_name = "N", default_value_t = stack::MOST, requires = "start_stacks",
         value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_stacks: u32,
     /// Most timers whose fate is followed at a time; what becomes of others is not
     /// known, and said to be.
-    #[arg(long, value_name = "N", default_value_t = 65_536,
+    #[arg(long, value_name = "N", default_value_t = timer_names::MOST,
         value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_timers: u32,
 }

@@ -27,6 +27,11 @@ skeleton!("funclatency");
 /// Most groups with `--by`, the one of all others included.
 const GROUPS: u32 = 1024;
 
+/// Room for so many calls under way at a time, unless it is said otherwise.
+pub const ACTIVE: u32 = 10_240;
+/// Memory for histograms, likewise, in MiB.
+pub const MEMORY_MIB: u64 = 64;
+
 /// What is counted and in how much memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {

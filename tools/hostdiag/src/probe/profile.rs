@@ -6,7 +6,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::Result;
-use hostdiag_model::trace::{Accounting, Attach, Filter, Function, Mechanism, Payload, Reason, Samples};
+use hostdiag_model::trace::{
+    Accounting, Asked, Attach, Filter, Function, Head, Mechanism, Payload, Profile, Reason, Samples,
+};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, OpenObject};
 
@@ -28,12 +30,17 @@ skeleton!("profile");
 const MOST: &str = "/proc/sys/kernel/perf_event_max_sample_rate";
 const NS: u64 = 1_000_000_000;
 
+/// Samples a second on each CPU, unless it is said otherwise.
+pub const HZ: u32 = 49;
+
 /// CPUs that are sampled.
 pub struct Sampling<'a> {
     skel: ProfileSkel<'a>,
     stacks: Collector,
     cpus: Cpus,
     hz: u32,
+    /// Whether idle CPUs count.
+    idle: bool,
     /// Samples a second that the kernel allowed at first.
     most: Option<u32>,
     /// Whether samples count.
@@ -68,12 +75,18 @@ impl<'a> Sampling<'a> {
         let opened = Cpus::open(skel.progs.sample.as_fd(), hz, &filter.cpus);
         let (cpus, why) = opened.map_err(|error| not_sampled(&error))?;
         let attach = attach(cpus.clock(), why);
-        Ok(Self { skel, stacks, cpus, hz, most, open: false, before: 0, attach })
+        Ok(Self { skel, stacks, cpus, hz, idle, most, open: false, before: 0, attach })
     }
 
-    /// CPUs that are sampled now.
-    pub fn cpus(&self) -> usize {
-        self.cpus.count()
+    /// What a recording of it begins with.
+    pub fn head(&self, asked: Asked) -> Head {
+        let cpus = u32::try_from(self.cpus.count()).unwrap_or(u32::MAX);
+        let profile = Profile::OnCpu { hz: self.hz, cpus, idle: self.idle };
+        Head {
+            asked: Asked { profile: Some(profile), ..asked },
+            attach: vec![self.attach.clone()],
+            ..Head::default()
+        }
     }
 
     /// Of each CPU, by its number, the samples that came and of these those while it

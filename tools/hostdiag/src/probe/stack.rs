@@ -43,6 +43,30 @@ pub struct Options {
     pub max_stacks: u32,
 }
 
+/// So many different stacks are kept, unless it is said otherwise.
+pub const MOST: u32 = 65_536;
+
+impl Options {
+    /// Events by what led to them, in the kernel and in the process.
+    pub fn of_events(at: At) -> Self {
+        Self {
+            kernel: true,
+            user: true,
+            processes: false,
+            names: false,
+            measure: Measure::Events,
+            at,
+            causes: false,
+            max_stacks: MOST,
+        }
+    }
+
+    /// What CPUs do, by process and name of the thread.
+    pub fn of_samples() -> Self {
+        Self { processes: true, names: true, ..Self::of_events(At::Sample) }
+    }
+}
+
 /// Where stacks begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {

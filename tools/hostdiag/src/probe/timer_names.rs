@@ -49,6 +49,9 @@ const EVENTS: [&str; 8] = [
     "timer:hrtimer_expire_exit",
 ];
 
+/// So many timers are followed at a time, unless it is said otherwise.
+pub const MOST: u32 = 65_536;
+
 /// What is counted, and of how many.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::time::Instant;
 
 use anyhow::Result;
-use hostdiag_model::trace::{Asked, AskedTimers, Filter, Head, Profile, Timing, Trace};
+use hostdiag_model::trace::{Asked, AskedTimers, Filter, Head, Timing, Trace};
 use hostdiag_model::{Data, Recording};
 
 use super::plan::{Order, Tool};
@@ -20,27 +20,23 @@ use crate::probe::funclatency::{self, Timed};
 use crate::probe::modules::Modules;
 use crate::probe::plan::Sides;
 use crate::probe::process::Watch;
-use crate::probe::profile::Sampling;
+use crate::probe::profile::{HZ, Sampling};
 use crate::probe::run::{self, Cost, Schedule, Tool as Traced};
-use crate::probe::stack::{At, Measure, Options};
+use crate::probe::stack::{self, At, Options};
 use crate::probe::stackcount;
 use crate::probe::targets::{Request, Targets};
 use crate::probe::timer_names;
-use crate::{snapshot, sys};
+use crate::snapshot::{self, Begun};
+use crate::sys;
 
-/// Samples a second on each CPU.
-const HZ: u32 = 49;
-/// Most different stacks, and timers at a time, as the commands have it.
-const MOST: u32 = 65_536;
-/// Memory of histograms, in bytes.
-const MEMORY: u64 = 64 << 20;
-/// Calls under way at a time.
-const ACTIVE: u32 = 10_240;
-
-/// Runs one tool to its end.
-pub(super) fn run(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
+/// Runs one tool to its end. `begun` is the snapshot's, which was read before any other tool
+/// loaded a program.
+pub(super) fn run(order: &Order, place: &Place<'_>, begun: Option<Begun>) -> Result<Option<Recording>> {
     match place.tool {
-        Tool::Snapshot => Ok(place.start().map(|stop| snapshot::take(order.duration(), stop))),
+        Tool::Snapshot => {
+            let begun = begun.unwrap_or_else(snapshot::begin);
+            Ok(place.start().map(|stop| begun.from_now().count(order.duration(), stop)))
+        }
         Tool::Offload => offload(place),
         Tool::Profile => profile(order, place),
         Tool::TimerNames => timer_names(order, place),
@@ -65,20 +61,19 @@ fn offload(place: &Place<'_>) -> Result<Option<Recording>> {
 
 fn profile(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
     let (mut storage, filter) = (MaybeUninit::uninit(), Filter::default());
-    let options = Options { processes: true, names: true, ..stacks(At::Sample) };
+    let options = Options::of_samples();
     let mut sampling = Sampling::start(&mut storage, &filter, (HZ, false), options)?;
-    let cpus = u32::try_from(sampling.cpus()).unwrap_or(u32::MAX);
-    let head = Head {
-        asked: Asked { profile: Some(Profile::OnCpu { hz: HZ, cpus, idle: false }), ..asked(&[]) },
-        attach: vec![sampling.attach.clone()],
-        ..Head::default()
-    };
+    let head = sampling.head(asked(&[]));
     trace(head, (order, place), &mut sampling)
 }
 
 fn timer_names(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
     let mut storage = MaybeUninit::uninit();
-    let options = timer_names::Options { asked: AskedTimers::default(), max_timers: MOST, max_stacks: MOST };
+    let options = timer_names::Options {
+        asked: AskedTimers::default(),
+        max_timers: timer_names::MOST,
+        max_stacks: stack::MOST,
+    };
     let mut counting = timer_names::Counting::start(&mut storage, &Filter::default(), options)?;
     let head = counting.head(asked(&[]));
     trace(head, (order, place), &mut counting)
@@ -87,7 +82,11 @@ fn timer_names(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
 fn funclatency(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
     let (targets, patterns) = targets(order, Sides::Both)?;
     let timing = Timing { each_function: true, ..Timing::default() };
-    let options = funclatency::Options { timing, max_memory: MEMORY, max_active: ACTIVE };
+    let options = funclatency::Options {
+        timing,
+        max_memory: funclatency::MEMORY_MIB << 20,
+        max_active: funclatency::ACTIVE,
+    };
     let mut storage = MaybeUninit::uninit();
     let mut timed = Timed::start(&mut storage, targets, &Filter::default(), options)?;
     let kept = Some(timed.storage());
@@ -98,23 +97,10 @@ fn funclatency(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
 fn stackcount(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
     let (targets, patterns) = targets(order, Sides::Entry)?;
     let mut storage = MaybeUninit::uninit();
-    let options = stacks(At::Function);
+    let options = Options::of_events(At::Function);
     let mut counting = stackcount::Counting::start(&mut storage, targets, &Filter::default(), options)?;
     let head = counting.done.head(asked(&patterns), None);
     trace(head, (order, place), &mut counting)
-}
-
-fn stacks(at: At) -> Options {
-    Options {
-        kernel: true,
-        user: true,
-        processes: false,
-        names: false,
-        measure: Measure::Events,
-        at,
-        causes: false,
-        max_stacks: MOST,
-    }
 }
 
 fn asked(patterns: &[String]) -> Asked {

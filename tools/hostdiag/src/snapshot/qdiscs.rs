@@ -1,6 +1,6 @@
 //! Queueing disciplines, and what they throw away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use hostdiag_model::snapshot::Area;
@@ -13,13 +13,14 @@ use crate::net::qdisc::{self, Place, Qdisc};
 use crate::net::socket::Socket;
 
 /// Adds them, of the namespace of the calling thread: at the device, where packets come
-/// in, and what hangs below, by kind.
+/// in, and what hangs below, by kind, with what they are set to.
 pub(super) fn gather(found: &mut Found<'_>) {
     let qdiscs = match read() {
         Ok(qdiscs) => qdiscs,
         Err(error) => return found.unreadable(Key { area: Area::Qdisc, of: None, name: "qdiscs" }, &error),
     };
     let mut kinds: BTreeMap<(&str, &str), BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut options: BTreeMap<(&str, String), BTreeSet<u32>> = BTreeMap::new();
     for (device, qdisc) in &qdiscs {
         let place = match qdisc.place {
             Place::Root => "root",
@@ -27,9 +28,17 @@ pub(super) fn gather(found: &mut Found<'_>) {
             Place::Leaf => "leaves",
         };
         *kinds.entry((device, place)).or_default().entry(&qdisc.kind).or_default() += 1;
+        for (name, value) in &qdisc.options {
+            let name = format!("{place} {} {name}", qdisc.kind);
+            options.entry((device, name)).or_default().insert(*value);
+        }
     }
     for ((device, name), kinds) in kinds {
         found.value(Key { area: Area::Qdisc, of: Some(device), name }, &by_kind(&kinds));
+    }
+    for ((device, name), values) in options {
+        let values: Vec<String> = values.iter().map(u32::to_string).collect();
+        found.value(Key { area: Area::Qdisc, of: Some(device), name: &name }, &values.join(", "));
     }
 }
 

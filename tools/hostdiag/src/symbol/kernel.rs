@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{Name, Symbol, Unknown};
 use crate::kernel::facts::Kallsyms;
@@ -42,9 +43,30 @@ struct Module {
     end: Option<u64>,
 }
 
+/// What somebody in this process has read last, as long as it is in use.
+static SHARED: Mutex<Weak<Table>> = Mutex::new(Weak::new());
+
 impl Table {
+    /// Of the running kernel, as others in this process have it, or else read now: it takes
+    /// some ten megabytes.
+    pub fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let table = Arc::new(Self::read());
+            *shared = Arc::downgrade(&table);
+            table
+        })
+    }
+
+    /// The same, read now.
+    pub fn anew() -> Arc<Self> {
+        let table = Arc::new(Self::read());
+        *SHARED.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&table);
+        table
+    }
+
     /// Of the running kernel.
-    pub fn read() -> Self {
+    fn read() -> Self {
         let modules = fs::read_to_string("/proc/modules").unwrap_or_default();
         match File::open("/proc/kallsyms") {
             Ok(file) => Self::parse(BufReader::with_capacity(1 << 16, file), &modules),

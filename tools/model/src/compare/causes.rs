@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::pairs::{Part, PartKind};
+use super::pairs::Part;
 use super::rates::RateChange;
 use super::rules::{self, RULES, Rule};
 use super::share::{self, Unexplained};
 use crate::diff::settings::{Class, Difference};
-use crate::diff::{Changes, Which, stacks};
+use crate::diff::{Changes, Kind, Which, stacks};
 use crate::snapshot::{Area, Unit};
 
 /// What somebody set comes first when it carries this part of what the largest carries.
@@ -278,7 +278,7 @@ fn of_part(part: &Part) -> Vec<Symptom> {
     match &part.comparison.changes {
         Changes::Stacks(stacks) => of_stacks(part.kind, stacks),
         Changes::Counts(counts) => {
-            let timers = part.kind == PartKind::Timers;
+            let timers = part.kind == Kind::Timers;
             let measured = if timers { Measured::Timers } else { Measured::Calls };
             let rows = counts.rows.iter().filter(|row| super::is_change(&row.change));
             rows.map(|row| Symptom { measured, name: row.name.clone(), a: row.a.rate, b: row.b.rate })
@@ -302,10 +302,10 @@ fn of_part(part: &Part) -> Vec<Symptom> {
 }
 
 /// Of waits nothing is known to be caused.
-fn of_stacks(kind: PartKind, stacks: &stacks::Stacks) -> Vec<Symptom> {
+fn of_stacks(kind: Kind, stacks: &stacks::Stacks) -> Vec<Symptom> {
     let measured = match kind {
-        PartKind::Profile => Measured::Cores,
-        PartKind::Stacks => Measured::Stacks,
+        Kind::Profile => Measured::Cores,
+        Kind::Stacks => Measured::Stacks,
         _ => return Vec::new(),
     };
     let rows = stacks.frames.iter().filter(|row| !row.name.is_empty() && super::is_change(&row.change));

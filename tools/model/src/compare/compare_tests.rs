@@ -237,3 +237,51 @@ fn what_somebody_set_comes_before_what_the_os_brings() {
     bad.profile.push(("main;do_softirq;net_rx_action;napi_poll", 100 * CORE));
     assert_eq!(report(&old, &bad).causes[0].rule.id, "interrupts");
 }
+
+#[test]
+fn what_a_counter_of_the_users_says_is_the_work() {
+    let [good, bad] = article();
+    let counted = |fixture: &Fixture, which, each: &[(u64, u64)]| {
+        let mut group = fixture.group(which);
+        for recording in &mut group.members[0].capture.recordings {
+            // As of two recordings in one go: the same in all that were made in it.
+            let (thousandths, over_us) = each[usize::from(recording.command == "profile") % each.len()];
+            recording.side = Some(crate::recording::Side {
+                work: Some(crate::recording::WorkDone { thousandths, over_us }),
+                ..Default::default()
+            });
+        }
+        group
+    };
+    let a = counted(&good, Which::A, &[(1_000_000, 1_000_000), (3_000_000, 1_000_000)]);
+    let b = counted(&bad, Which::B, &[(8_000_000, 2_000_000)]);
+    let found = compare([a.clone(), b], None).unwrap();
+    assert_eq!(found.work.basis, Basis::PerUnit(WorkKind::Counted, 2.0));
+    assert_eq!((found.work.measures[0].a, found.work.measures[0].b), (2000.0, 4000.0));
+    // On one side alone it says nothing.
+    let found = compare([a, bad.group(Which::B)], None).unwrap();
+    assert_eq!(found.work.basis, Basis::Same(WorkKind::BytesSent));
+}
+
+#[test]
+fn of_what_was_mostly_lost_nothing_follows() {
+    let [good, bad] = article();
+    let lossy = |fixture: &Fixture, which, keep: &[&str]| {
+        let mut group = fixture.group(which);
+        let recordings = &mut group.members[0].capture.recordings;
+        recordings.retain(|recording| keep.contains(&recording.command.as_str()));
+        for recording in recordings.iter_mut().filter(|recording| recording.command == "profile") {
+            let crate::recording::Data::Trace(trace) = &mut recording.data else { panic!("{recording:?}") };
+            trace.accounting.as_mut().unwrap().sample_missed = Some(10 * CORE);
+        }
+        group
+    };
+    let verdict = |keep: &[&str], b: &Fixture| {
+        compare([lossy(&good, Which::A, keep), lossy(b, Which::B, keep)], None).unwrap().verdict
+    };
+    assert_eq!(verdict(&["profile"], &bad), Verdict::Invalid);
+    // Settings are no samples, and neither are latencies.
+    assert_eq!(verdict(&["profile", "snapshot"], &bad), Verdict::Differs);
+    assert_eq!(verdict(&["profile", "funclatency"], &bad), Verdict::Indicative);
+    assert_eq!(verdict(&["profile", "snapshot"], &good), Verdict::Invalid);
+}

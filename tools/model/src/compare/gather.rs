@@ -1,12 +1,14 @@
 //! What there is of a side: hosts, what is known of how they are set up, what was counted.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::capture::Capture;
 use crate::diff::settings::Facts;
 use crate::diff::{Source, What};
 use crate::host::Host;
-use crate::recording::{Data, Recording};
+use crate::recording::{Data, Recording, WorkDone};
 use crate::snapshot::{Rate, Snapshot};
 
 /// One side, as it is handed in.
@@ -65,6 +67,8 @@ pub(super) struct Gathered {
     pub(super) snapshots: Vec<(Host, Snapshot)>,
     pub(super) rates: Vec<Counted>,
     pub(super) traces: Vec<Source<'static>>,
+    /// What counters of the user's say; absent where they do not of every host.
+    pub(super) done: Option<WorkDone>,
 }
 
 /// What one snapshot counted, and over how many seconds.
@@ -76,7 +80,8 @@ pub(super) struct Counted {
 impl Gathered {
     pub(super) fn of(group: Group) -> Self {
         let side = Side { name: group.name, hosts: Vec::new() };
-        let mut all = Self { side, snapshots: Vec::new(), rates: Vec::new(), traces: Vec::new() };
+        let done = done(&group.members);
+        let mut all = Self { side, snapshots: Vec::new(), rates: Vec::new(), traces: Vec::new(), done };
         group.members.into_iter().for_each(|member| all.add(member));
         all
     }
@@ -126,6 +131,21 @@ impl Counted {
         let seconds = snapshot.interval_ms as f64 / 1000.0;
         (seconds > 0.0).then(|| Self { seconds, rates: snapshot.rates.clone() })
     }
+}
+
+/// All of them together.
+fn done(members: &[Member]) -> Option<WorkDone> {
+    let mut sum = WorkDone::default();
+    for member in members {
+        let sides = member.capture.recordings.iter().filter_map(|one| one.side.as_ref());
+        // What was recorded in one go has the same.
+        let each: BTreeSet<WorkDone> = sides.filter_map(|side| side.work).collect();
+        if each.is_empty() {
+            return None;
+        }
+        each.into_iter().for_each(|one| sum += one);
+    }
+    (sum.over_us > 0).then_some(sum)
 }
 
 fn host(member: &Member) -> Option<HostOf> {

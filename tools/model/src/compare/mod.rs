@@ -5,6 +5,40 @@
 //! compared by [`crate::diff`]; what it finds are the symptoms. Settings that differ are
 //! joined with the symptoms that they are known to cause ([`rules`]). Each sample of the
 //! profile is counted for one cause at most ([`share`]).
+//!
+//! `hostdiag compare --format json` is one document:
+//!
+//! ```text
+//! {"schema":"hostdiag.compare","version":1,
+//!  "a":{"name":"A","hosts":[{"target":"web16","remote":"web16","host":{"name":"web16","kernel":"…"},
+//!   "recordings":6,"started_ms":1787000000000,"ended_ms":1787000034000,"clock_offset_us":-310}]},
+//!  "b":{…},
+//!  "verdict":"differs",
+//!  "work":{"basis":{"per-unit":["bytes-sent",0.21]},
+//!   "measures":[{"kind":"bytes-sent","a":248111388.2,"b":50887992.5},…]},
+//!  "cores":{"source":"profile","a":1.99,"b":9.05,"change":{"ratio":4.55,"interval":[1.96,10.54],
+//!   "detectable":3.32,"verdict":"indicative"}},
+//!  "causes":[{"rule":"offload-send","worse":"b","cores":2.22,
+//!   "settings":[{"area":"nic","name":"tx-scatter-gather","a":"on","b":"off","origins":[null,null],
+//!    "places":[{"a":"vlan10","b":"vlan10","role":"vlan 10 on bond"}],"class":"set"},…],
+//!   "symptoms":[{"measured":"cores","name":"skb_segment","a":0.0,"b":0.727},
+//!    {"measured":{"duration":9900},"name":"do_sendfile","a":248000.0,"b":7300000.0},…]}],
+//!  "unexplained":{"cores":4.84,"mostly":[{"name":"start_thread","cores":3.27},…]},
+//!  "others":[{"rule":"qdisc","area":"sysctl","name":"net.core.default_qdisc","a":"pfifo_fast",
+//!   "b":"fq_codel","origins":[null,"/usr/lib/sysctl.d/50.conf:9"],"class":"os"},…],
+//!  "settings":{"compared":1596,"unread":0},
+//!  "rates":[{"area":"net","name":"TcpRetransSegs","unit":"events","a":3.0,"b":410.0,"change":{…}},…],
+//!  "trust":{"lost":[0,0],"overlap":0.998,"skew_us":3000,"doubts":[["profile",{"lost":"a"}],…]},
+//!  "parts":[{"command":"funclatency","patterns":["do_sendfile"],"comparison":{"schema":"hostdiag.diff",…}},…],
+//!  "alone":[["b","stackcount do_sendfile"],…]}
+//! ```
+//!
+//! * `basis` is `{"same":KIND}`, `{"per-unit":[KIND,TIMES]}` (B did so many times the work of A,
+//!   and its figures are divided by that), `"unknown"` or `"not-comparable"`.
+//! * Figures of sides are by second and host; cores are busy CPUs; `counter` is of `events` or
+//!   `microseconds`, `duration` of nanoseconds at a quantile in hundredths of a per cent.
+//! * Absent is not zero: a setting without `a` is one that A does not have.
+//! * `parts` have one document of `hostdiag diff --format json` each ([`crate::diff`]).
 
 use serde::Serialize;
 
@@ -150,6 +184,7 @@ fn others(rows: &[Difference], causes: &[Cause]) -> Vec<Other> {
 
 /// A regression of busy cores or latencies, or a setting that differs by someone's doing
 /// or causes something. Without work that can be compared, more cores are no regression.
+/// Invalid where all that was measured is, and no setting tells anything.
 fn verdict(
     work: &Work,
     cores: Option<&Cores>,
@@ -157,15 +192,17 @@ fn verdict(
     (causes, others): (&[Cause], &[Other]),
 ) -> Verdict {
     let latency = parts.iter().filter(|part| part.is_latency()).map(|part| part.comparison.verdict);
-    let measured = cores.map(|cores| cores.change.verdict).into_iter().chain(latency);
-    let measured = measured.filter(|verdict| *verdict != Verdict::Invalid).map(|verdict| match work.basis {
-        Basis::NotComparable if verdict != Verdict::Same => Verdict::Inconclusive,
-        _ => verdict,
-    });
+    let measured: Vec<Verdict> = cores.map(|cores| cores.change.verdict).into_iter().chain(latency).collect();
+    let valid =
+        measured.iter().filter(|verdict| **verdict != Verdict::Invalid).map(|verdict| match work.basis {
+            Basis::NotComparable if *verdict != Verdict::Same => Verdict::Inconclusive,
+            _ => *verdict,
+        });
     let set = others.iter().any(|one| one.difference.class == settings::Class::Set);
     let caused = causes.iter().any(|cause| !cause.settings.is_empty());
     let settings = (set || caused).then_some(Verdict::Differs);
-    measured.chain(settings).max().unwrap_or(Verdict::Same)
+    let nothing = if measured.is_empty() { Verdict::Same } else { Verdict::Invalid };
+    valid.chain(settings).max().unwrap_or(nothing)
 }
 
 /// Whether a change is more than noise.

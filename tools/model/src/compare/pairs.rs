@@ -18,31 +18,20 @@ pub struct Part {
     pub patterns: Vec<String>,
     /// What stacks are of CPU time.
     #[serde(skip)]
-    pub(super) kind: PartKind,
+    pub(super) kind: Kind,
     /// The comparison, as `hostdiag diff` makes it.
     pub comparison: Comparison,
-}
-
-/// What a part's figures are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PartKind {
-    Counts,
-    Timers,
-    Stacks,
-    Profile,
-    Waits,
-    Latency,
 }
 
 impl Part {
     /// Whether it is of durations.
     pub fn is_latency(&self) -> bool {
-        self.kind == PartKind::Latency
+        self.kind == Kind::Latency
     }
 
     /// Whether it is of what CPUs did.
     pub fn is_profile(&self) -> bool {
-        self.kind == PartKind::Profile
+        self.kind == Kind::Profile
     }
 
     /// Stacks of it, where it is of those.
@@ -120,13 +109,8 @@ fn part(
     how: How,
 ) -> Result<Option<Part>, Refusal> {
     let kind = match a.first().and_then(Source::kind) {
-        Some(Kind::Counts) => PartKind::Counts,
-        Some(Kind::Timers) => PartKind::Timers,
-        Some(Kind::Stacks) => PartKind::Stacks,
-        Some(Kind::Profile) => PartKind::Profile,
-        Some(Kind::Waits) => PartKind::Waits,
-        Some(Kind::Latency) => PartKind::Latency,
         Some(Kind::Values | Kind::Distributions | Kind::Offload) | None => return Ok(None),
+        Some(kind) => kind,
     };
     match diff::compare(a, b, how) {
         Ok(comparison) => Ok(Some(Part { command, patterns, kind, comparison })),

@@ -53,6 +53,8 @@ pub enum WorkKind {
     ContextSwitches,
     /// What the user said.
     Given,
+    /// What a counter of the user's counts.
+    Counted,
 }
 
 /// Work done in a second.
@@ -92,7 +94,11 @@ pub(super) fn of(sides: [&Gathered; 2], given: Option<[f64; 2]>) -> Work {
         let [a, b] = sides.map(|side| measured(side, kind));
         Some(Measure { kind, a: a?, b: b? })
     };
-    let measures: Vec<Measure> = kinds.into_iter().filter_map(measure).collect();
+    let counted = counted(sides);
+    let measures: Vec<Measure> = counted.into_iter().chain(kinds.into_iter().filter_map(measure)).collect();
+    if let Some(counted) = counted {
+        return Work { basis: basis(counted.kind, [counted.a, counted.b]), measures };
+    }
     let bytes =
         measures.iter().filter(|one| matches!(one.kind, WorkKind::BytesSent | WorkKind::BytesReceived));
     let most = bytes.max_by(|one, other| one.a.max(one.b).total_cmp(&other.a.max(other.b)));
@@ -101,6 +107,13 @@ pub(super) fn of(sides: [&Gathered; 2], given: Option<[f64; 2]>) -> Work {
         _ => Basis::Unknown,
     };
     Work { basis, measures }
+}
+
+/// Where it was counted on both sides.
+fn counted(sides: [&Gathered; 2]) -> Option<Measure> {
+    let of = |side: &Gathered| side.done.map(|done| done.thousandths as f64 * 1e3 / done.over_us as f64);
+    let [a, b] = sides.map(of);
+    Some(Measure { kind: WorkKind::Counted, a: a?, b: b? })
 }
 
 fn basis(kind: WorkKind, [a, b]: [f64; 2]) -> Basis {
@@ -153,7 +166,7 @@ fn is(area: Area, name: &str, kind: WorkKind) -> bool {
         WorkKind::PacketsSent => &["tx_packets"],
         WorkKind::PacketsReceived => &["rx_packets"],
         WorkKind::ContextSwitches => return area == Area::Cpu && name == "context switches",
-        WorkKind::Given => &[],
+        WorkKind::Given | WorkKind::Counted => &[],
     };
     area == Area::Link && names.contains(&name)
 }

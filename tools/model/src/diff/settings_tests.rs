@@ -76,4 +76,10 @@ fn whose_doing_it_is() {
     assert_eq!(class(kernel, (Area::Kernel, Some("cmdline"), "mitigations"), None), Class::Set);
     assert_eq!(class(kernel, (Area::Config, None, "CONFIG_HZ"), None), Class::Os);
     assert_eq!(class(kernel, (Area::Link, Some("eth0"), "mtu"), None), Class::Set);
+    let limit = (Area::Qdisc, Some("eth0"), "root fq limit");
+    assert_eq!(class(same, limit, None), Class::Set);
+    let [a, b] = ["pfifo_fast", "fq"].map(|kind| (Area::Qdisc, Some("eth0"), "root", kind));
+    let rows = found(same, &snapshot(&[a]), &snapshot(&[b, (limit.0, limit.1, limit.2, "10000")])).rows;
+    let classes: Vec<Class> = rows.iter().map(|row| row.class).collect();
+    assert_eq!(classes, [Class::Set, Class::Follows]);
 }

@@ -10,11 +10,11 @@ use hostdiag_model::{Capture, Recording};
 
 use super::super::record::begins;
 use super::Args;
-use crate::fail::{Code, Failure};
+use crate::fail::{Code, Failure, Status};
 use crate::offload::from;
 use crate::output;
 use crate::remote::target::Place;
-use crate::remote::{self, Outcome};
+use crate::remote::{self, How, Outcome};
 use crate::stop::Stop;
 
 /// What is compared.
@@ -39,9 +39,9 @@ impl Target {
     }
 }
 
-/// Groups by their names and targets, with what was recorded of each; and whether a host
-/// failed. What there is of the others is compared.
-pub(super) fn of(args: &Args, named: [(String, Vec<String>); 2]) -> Result<([Group; 2], bool)> {
+/// Groups by their names and targets, with what was recorded of each; and the status where a
+/// host failed. What there is of the others is compared.
+pub(super) fn of(args: &Args, named: [(String, Vec<String>); 2]) -> Result<([Group; 2], Option<Status>)> {
     let mut groups: [Group; 2] = Default::default();
     let mut hosts = Vec::new();
     for (group, (name, targets)) in groups.iter_mut().zip(named) {
@@ -61,11 +61,20 @@ pub(super) fn of(args: &Args, named: [(String, Vec<String>); 2]) -> Result<([Gro
 }
 
 /// Records hosts, as often as was asked for.
-fn record(args: &Args, hosts: Vec<remote::Target>, groups: &mut [Group; 2]) -> Result<bool> {
-    if hosts.is_empty() {
-        return Ok(false);
+fn record(args: &Args, hosts: Vec<remote::Target>, groups: &mut [Group; 2]) -> Result<Option<Status>> {
+    if let Some(command) = args.work_cmd.as_deref() {
+        if groups.iter().any(|group| !group.members.is_empty()) || hosts.is_empty() {
+            let problem =
+                "--work-cmd counts what hosts do while they are recorded; files were recorded before";
+            return Err(Failure::new(Code::Incompatible, problem).hint("--work A,B says the work").into());
+        }
+        remote::work::check(command, &hosts)?;
     }
-    let (stop, plan) = (Stop::new()?, args.plan());
+    if hosts.is_empty() {
+        return Ok(None);
+    }
+    let (stop, plan) = (Stop::new()?, args.plan.plan());
+    let how = How { plan: &plan, options: args.remote.options(), work: args.work_cmd.as_deref() };
     output::say(&format!(
         "read only, {} x {} s on {} hosts at once, probes at most {} % of CPU, stops on Ctrl-C",
         args.repeat,
@@ -78,7 +87,6 @@ fn record(args: &Args, hosts: Vec<remote::Target>, groups: &mut [Group; 2]) -> R
         if stop.requested() {
             break;
         }
-        let how = (&plan, args.remote.options());
         for outcome in remote::record_all(hosts.clone(), how, &stop, &|order| begins(order)) {
             let failure = add(outcome, groups);
             failed = failed.or(failure);
@@ -87,7 +95,10 @@ fn record(args: &Args, hosts: Vec<remote::Target>, groups: &mut [Group; 2]) -> R
     let empty = groups.iter().any(|group| group.members.is_empty());
     match failed {
         Some(failure) if empty => Err(failure.into()),
-        failed => Ok(failed.is_some()),
+        failed => Ok(failed.map(|failure| match failure.code {
+            Code::WorkFailed => Status::Error,
+            _ => Status::Remote,
+        })),
     }
 }
 
@@ -134,7 +145,7 @@ pub(super) fn joined(groups: &[Group; 2]) -> Capture {
                 side: Some(Side {
                     group: group.name.clone(),
                     target: member.target.clone(),
-                    clock_offset_us: one.side.as_ref().and_then(|side| side.clock_offset_us),
+                    ..one.side.clone().unwrap_or_default()
                 }),
                 ..one.clone()
             }));

@@ -109,6 +109,8 @@ pub(super) fn of(
         Area::Bpf | Area::Cgroup => Class::Set,
         Area::Module if alone && same_system => Class::Set,
         Area::Link if !alone => Class::Set,
+        // `root fq_codel limit`, where the other side has no fq_codel there.
+        Area::Qdisc if alone && name.contains(' ') => Class::Follows,
         Area::Kernel if origins.iter().all(Option::is_none) => Class::Os,
         Area::Nic if HARDWARE.iter().any(|pattern| glob::matches(pattern, name)) => Class::Hardware,
         _ if alone || !same_system || origins.iter().any(Option::is_some) => Class::Os,
