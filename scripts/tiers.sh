@@ -16,6 +16,7 @@ declare -A what=(
     [vm]="every kernel of the lab"
     [systemd]="systemd guest"
     [replay]="two hosts over SSH, with planted causes"
+    [package]="packages and their life on a host"
     [bench]="benchmarks, a short run; peers beside"
 )
 
@@ -201,6 +202,13 @@ tier_replay() {
     scripts/replay || status=1
     scripts/replay causes || status=1
     return $status
+}
+
+# At length the program is built a second time as well, to compare its bytes.
+tier_package() {
+    needs_root package
+    need_build
+    scripts/package/check ${long:+--twice}
 }
 
 tier_bench() {
