@@ -16,7 +16,7 @@ declare -A what=(
     [vm]="every kernel of the lab"
     [systemd]="systemd guest"
     [replay]="two hosts over SSH, with planted causes"
-    [package]="packages and their life on a host"
+    [package]="packages and their life on a host, metrics, playbook"
     [bench]="benchmarks, a short run; peers beside"
 )
 
@@ -206,9 +206,13 @@ tier_replay() {
 
 # At length the program is built a second time as well, to compare its bytes.
 tier_package() {
+    local status=0
     needs_root package
     need_build
-    scripts/package/check ${long:+--twice}
+    scripts/package/check ${long:+--twice} || status=1
+    scripts/metrics/check || status=1
+    scripts/rollout/check || status=1
+    return $status
 }
 
 tier_bench() {
