@@ -16,6 +16,7 @@ declare -A what=(
     [vm]="every kernel of the lab"
     [systemd]="systemd guest"
     [replay]="two hosts over SSH, with planted causes"
+    [package]="packages and their life on a host, metrics, playbook"
     [bench]="benchmarks, a short run; peers beside"
 )
 
@@ -192,6 +193,17 @@ tier_replay() {
     need_build
     scripts/replay || status=1
     scripts/replay causes || status=1
+    return $status
+}
+
+# At length the program is built a second time as well, to compare its bytes.
+tier_package() {
+    local status=0
+    needs_root package
+    need_build
+    scripts/package/check ${long:+--twice} || status=1
+    scripts/metrics/check || status=1
+    scripts/rollout/check || status=1
     return $status
 }
 

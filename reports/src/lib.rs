@@ -11,6 +11,7 @@ pub mod fix;
 pub mod flame;
 pub mod html;
 pub mod markup;
+pub mod metrics;
 pub mod offload;
 pub mod page;
 pub mod perf_script;

@@ -1,9 +1,9 @@
 //! Where results go, and what the terminal wants them to look like.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -171,12 +171,12 @@ pub fn create(path: &Path) -> Result<File> {
     file.with_context(|| format!("failed to create {}", path.display()))
 }
 
-/// Creates a file likewise that nobody else has made or linked to something: only what an
-/// earlier run left there, which was killed, makes way.
-fn create_new(path: &Path) -> io::Result<File> {
+/// Creates a file of this mode that nobody else has made or linked to something: only what
+/// an earlier run left there, which was killed, makes way.
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => OpenOptions::new().write(true).create_new(true).mode(0o600).open(path),
+        _ => OpenOptions::new().write(true).create_new(true).mode(mode).open(path),
     }
 }
 
@@ -195,11 +195,36 @@ pub fn save(path: &Path, result: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
     }
     // Through links, which are to stay.
     let place = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
-    let beside = place.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let mut out = BufWriter::new(create_new(&beside).with_context(failed)?);
+    let beside = beside(&place);
+    let mut out = BufWriter::new(create_new(&beside, 0o600).with_context(failed)?);
     let written = result(&mut out).and_then(|()| out.flush()).and_then(|()| std::fs::rename(&beside, &place));
     written.with_context(failed).inspect_err(|_| {
+        // The error is told; that the rest of it stays is no other one.
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+/// Where a file is written before it takes its place.
+fn beside(place: &Path) -> PathBuf {
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    place.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// Puts a text where everybody may read it, whole or not at all, whatever the umask. The folder
+/// may belong to somebody else: no link in it is followed.
+///
+/// # Errors
+/// It cannot be written; what was there stays, and nothing is left behind.
+pub fn publish(path: &Path, text: &str) -> Result<()> {
+    let beside = beside(path);
+    let write = || {
+        let mut file = create_new(&beside, 0o644)?;
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().with_context(|| format!("failed to write {}", path.display())).inspect_err(|_| {
         // The error is told; that the rest of it stays is no other one.
         let _ = std::fs::remove_file(&beside);
     })
@@ -224,6 +249,26 @@ mod tests {
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         save(Path::new("/dev/null"), |out| out.write_all(b"x")).unwrap();
         assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_published_follows_no_link_and_is_for_all() {
+        let folder = std::env::temp_dir().join(format!("hostdiag-publish-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (path, other) = (folder.join("x.prom"), folder.join("other"));
+        std::fs::write(&other, "kept").unwrap();
+        for link in [path.clone(), beside(&path)] {
+            std::os::unix::fs::symlink(&other, link).unwrap();
+        }
+        publish(&path, "first\n").unwrap();
+        publish(&path, "second\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "second\n");
+        assert_eq!(std::fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        let error = publish(&folder.join("no/x.prom"), "").unwrap_err();
+        assert!(format!("{error:#}").contains("no/x.prom: No such file"), "{error:#}");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

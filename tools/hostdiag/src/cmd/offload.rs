@@ -17,6 +17,7 @@ use crate::output::{self, Look};
 
 pub mod args;
 mod fix;
+mod metrics;
 
 /// Show which NIC offloads are lost, in which layer, and why.
 ///
@@ -57,6 +58,10 @@ pub struct Args {
     /// Keep the recording in FILE; --from reads it again.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Also write metrics of the whole audit to FILE, for node_exporter; its name ends with .prom.
+    #[arg(long, value_name = "FILE", value_parser = metrics::file,
+        conflicts_with_all = ["from", "fix", "undo", "history", "emit"])]
+    pub metrics: Option<PathBuf>,
     /// Judge the text of `ethtool -k`, or a recording, of another host (`-`: stdin).
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
@@ -111,6 +116,9 @@ fn audit(args: &Args, look: Look) -> Result<Status> {
     // What is kept is whole: other devices explain those that were asked for.
     if let Some(path) = &args.output {
         output::save(path, |out| recording.write(out))?;
+    }
+    if let Some(path) = &args.metrics {
+        metrics::write(path, &recording, &rules)?;
     }
     let Data::Offload(data, audit) = &mut recording.data else { bail!(NO_AUDIT) };
     let devices = select::only(data, audit, &args.interfaces)?;

@@ -91,6 +91,8 @@ mod tests {
         assert!(parse("--emit networkd-link vlan10").unwrap().fix.given());
         assert!(parse("--service --observe 1s").unwrap().fix.service);
         assert!(!parse("--all-netns --strict").unwrap().fix.given());
+        assert!(parse("--metrics a.prom --all-netns").unwrap().metrics.is_some());
+        assert!(parse("--service --metrics /x/a.prom").unwrap().metrics.is_some());
     }
 
     #[test]
@@ -124,6 +126,12 @@ mod tests {
             "vlan10 --history",
             "--history --reason x",
             "--reason x",
+            "--metrics a.txt",
+            "--metrics a.prom.tmp",
+            "--metrics .prom",
+            "--metrics a.prom --from x",
+            "--metrics a.prom --fix",
+            "--metrics a.prom --history",
         ];
         for line in lines {
             assert!(parse(line).is_err(), "{line}");

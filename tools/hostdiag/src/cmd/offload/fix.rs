@@ -9,7 +9,7 @@ use hostdiag_model::plan::{Done, Fix, Plan, Step, Undone};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::fix as render;
 
-use super::{Args, Format};
+use super::{Args, Format, metrics};
 use crate::fail::{Code, Failure, Status, as_root};
 use crate::kernel::caps::{Capabilities, Capability};
 use crate::net::events::{self, Settled};
@@ -200,7 +200,12 @@ fn service(args: &Args, look: Look, rules: &Rules) -> Result<Status> {
         Settled::Stopped => return Ok(Status::Interrupted),
     }
     match rules.policy().mode() {
-        Mode::Repair => fix(args, look, rules),
+        Mode::Repair => {
+            let status = fix(args, look, rules);
+            // Also of a repair that failed: what is lost then is what they are for.
+            let written = args.metrics.as_deref().map_or(Ok(()), |path| metrics::look(path, args, rules));
+            status.and_then(|status| written.map(|()| status))
+        }
         Mode::Report => super::audit(args, look),
     }
 }
