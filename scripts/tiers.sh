@@ -212,6 +212,7 @@ tier_bench() {
     needs_root bench
     need_build
     check "bench offload" scripts/bench/offload --smoke || status=1
+    check "bench watch" scripts/bench/watch --smoke || status=1
     check "bench tracing" scripts/bench/tracing --smoke || status=1
     check "bench timers" scripts/bench/timers --smoke || status=1
     check "bench profile" scripts/bench/profile --smoke || status=1

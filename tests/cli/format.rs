@@ -33,6 +33,7 @@ pub(crate) enum Line {
         namespaces: Vec<Namespace>,
         intents: Option<Vec<Intent>>,
         intents_incomplete: Option<bool>,
+        held: Option<Vec<Held>>,
     },
     Audit {
         entries: Vec<Entry>,
@@ -208,6 +209,16 @@ struct Link {
     gso_max_size: Option<u32>,
     gso_max_segs: Option<u32>,
     addresses: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Held {
+    device: String,
+    feature: Option<String>,
+    since_ms: u64,
+    until_ms: Option<u64>,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -64,10 +64,21 @@ pub(crate) fn feature(device: &str, name: &str) -> String {
 /// Waits for what the kernel does asynchronously, as feature propagation through
 /// VLANs is on the newest kernels.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_within(HANG, what, condition);
+}
+
+/// The same for what several steps of another program lead to.
+#[track_caller]
+pub(crate) fn wait_long_until(what: &str, condition: impl FnMut() -> bool) {
+    wait_within(4 * HANG, what, condition);
+}
+
+#[track_caller]
+fn wait_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < HANG, "waited {HANG:?} in vain until {what}");
+        assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
         sleep(Duration::from_millis(10));
     }
 }

@@ -22,11 +22,12 @@ mod taken;
 pub(crate) mod timers;
 mod trace;
 mod traffic;
+mod watch;
 
 pub(crate) use apart::{AfXdp, Datapath, Xdp};
 pub(crate) use audit::{Audited, Unprivileged, audit, audit_unprivileged, hostdiag, page};
 pub(crate) use card::{Card, PolicyFile, stick_lro};
-pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_until};
+pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_long_until, wait_until};
 pub(crate) use fix::{Fixed, fix, plan, read as read_fix, repairs, run as run_fix, snapshot, undo};
 pub(crate) use killed::{Killed, Which, kill_after};
 pub(crate) use link::{Link, vmxnet3};
@@ -38,3 +39,4 @@ pub(crate) use stacks::{Counted, Paths};
 pub(crate) use taken::Taken;
 pub(crate) use trace::{Traced, Tracing, btf, call_getpgid, private_tracefs, refused_trace, user_ways, ways};
 pub(crate) use traffic::{IntoDummy, Traffic, sendfile};
+pub(crate) use watch::Watch;

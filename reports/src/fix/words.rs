@@ -98,6 +98,8 @@ pub(super) fn apart(apart: &Apart) -> String {
                 lines.iter().map(|line| format!("{}:{}", line.file, line.line)).collect();
             format!("asked for by {}", words::list(&lines))
         }
+        Apart::Held => "held".to_owned(),
+        Apart::NotUnattended => "not while nobody watches".to_owned(),
         Apart::Policy => "policy".to_owned(),
         Apart::NotOffered => "not offered by what lies below".to_owned(),
     }

@@ -197,7 +197,12 @@ mod tests {
         let netns = namespace.name.clone();
         let entries: Vec<Entry> =
             entries.into_iter().map(|entry| Entry { netns: netns.clone(), ..entry }).collect();
-        let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false };
+        let data = OffloadData {
+            namespaces: vec![namespace],
+            intents: None,
+            intents_incomplete: false,
+            held: Vec::new(),
+        };
         steps(&data, &entries.iter().collect::<Vec<_>>())
     }
 

@@ -1,6 +1,7 @@
 //! The words for what the audit found. All of them, so that they stay alike.
 
 use hostdiag_model::audit::{Entry, Reason, Repair, Verdict};
+use hostdiag_model::time::Utc;
 
 use crate::page::{Ink, count, harmless};
 
@@ -13,6 +14,7 @@ pub fn label(verdict: Verdict) -> (&'static str, Ink) {
         Verdict::StaleCopy => ("STALE", Ink::Red),
         Verdict::OffByWish => ("OFF", Ink::Yellow),
         Verdict::OffOnPurpose => ("CONFIG", Ink::Dim),
+        Verdict::Held => ("HELD", Ink::Dim),
         Verdict::DriverLimit => ("LIMIT", Ink::Dim),
         Verdict::HardwareQuirk => ("QUIRK", Ink::Dim),
         Verdict::NoMembers => ("EMPTY", Ink::Dim),
@@ -46,6 +48,14 @@ pub fn why(entry: &Entry) -> String {
         Reason::ConfigurationNotSearched => "wanted=off here; the configuration was not searched".to_owned(),
         Reason::LayersUnknown => "wanted=off here (off by wish); the device below is not known, or in another namespace".to_owned(),
         Reason::AskedFor => "wanted=off, as a line of configuration asks".to_owned(),
+        Reason::SwitchedOff { since_ms } => {
+            format!("switched off by somebody, seen {}; left so until it is on again or released", Utc::from_ms(*since_ms))
+        }
+        Reason::Held { until_ms, reason } => {
+            let until = until_ms.map_or_else(|| "until it is released".to_owned(), |until| format!("until {}", Utc::from_ms(until)));
+            let reason = reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            format!("held {until} (--hold){reason}")
+        }
         Reason::DefaultOrByHand => "wanted=off: by default of the driver, or switched off by hand".to_owned(),
         Reason::NotRecomputed => "wanted and possible; the kernel missed a recompute".to_owned(),
         Reason::VlanFeaturesUnknown => {
@@ -80,6 +90,9 @@ pub fn why(entry: &Entry) -> String {
 /// the end do not.
 pub fn repair(entry: &Entry) -> Option<String> {
     match &entry.repair {
+        _ if entry.verdict == Verdict::Held => {
+            Some("hostdiag offload --release DEVICE, or once: --fix DEVICE".to_owned())
+        }
         Repair::Recompute => Some(
             "a recompute; ethtool -K of the feature itself does none, since it is already asked for"
                 .to_owned(),

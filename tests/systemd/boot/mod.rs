@@ -1,11 +1,12 @@
-//! What hostdiag-offload.service did at boot, each policy in a guest of its own:
-//! `every` holds the files of all of these guests, beside those of `files`.
+//! What the units did at boot, each policy in a guest of its own: `every` holds the
+//! files of all of these guests, beside those of `files`.
 mod repair;
 mod report;
+mod watch;
 
 use crate::lab::run;
 
-const UNIT: &str = "hostdiag-offload.service";
+const UNIT: &str = "hostdiag-offload-once.service";
 const SG: &str = "tx-scatter-gather";
 
 fn property(unit: &str, name: &str) -> String {
@@ -25,6 +26,10 @@ fn was_broken() {
 
 /// What the unit said, as the system journal has it.
 fn said() -> String {
+    said_by(UNIT)
+}
+
+fn said_by(unit: &str) -> String {
     run("journalctl", &["--sync"]);
-    run("journalctl", &["--boot", "--no-pager", "--output=cat", "--unit", UNIT])
+    run("journalctl", &["--boot", "--no-pager", "--output=cat", "--unit", unit])
 }

@@ -1,5 +1,4 @@
-//! hostdiag-offload.service: sound, hardened, and no more than a repair can do
-//! with.
+//! The units: sound, hardened, and no more than a repair, or an audit, can do with.
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
@@ -9,13 +8,17 @@ use hostdiag_model::Recording;
 use hostdiag_model::recording::Data;
 
 use crate::config::ConfigFile;
-use crate::lab::{Link, audit, feature, run};
+use crate::lab::{Link, audit, feature, run, wait_until};
 
-const UNIT: &str = "hostdiag-offload.service";
+/// Of the two that repair the one whose command ends by itself.
+const UNIT: &str = "hostdiag-offload-once.service";
+const WATCH: &str = "hostdiag-offload.service";
+const AUDIT: &str = "hostdiag-audit.service";
 
 #[test]
 fn unit_is_sound() {
-    let output = Command::new("systemd-analyze").args(["verify", UNIT]).output().unwrap();
+    let units = [UNIT, WATCH, AUDIT, "hostdiag-audit.timer"];
+    let output = Command::new("systemd-analyze").arg("verify").args(units).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     assert_eq!(String::from_utf8_lossy(&said), "");
     assert!(output.status.success());
@@ -23,13 +26,51 @@ fn unit_is_sound() {
 
 #[test]
 fn unit_is_hardened() {
-    let file = format!("/etc/systemd/system/{UNIT}");
-    let offline = ["security", "--no-pager", "--offline=true", &file];
-    let text = run("systemd-analyze", &offline);
-    let exposure = text.lines().find(|line| line.contains("Overall exposure level")).unwrap();
-    println!("{exposure}");
     // In tenths: status 1 above that.
-    run("systemd-analyze", &[&offline[..], &["--threshold=16"]].concat());
+    for (unit, most) in [(UNIT, 16), (WATCH, 16), (AUDIT, 13)] {
+        let file = format!("/etc/systemd/system/{unit}");
+        let offline = ["security", "--no-pager", "--offline=true", &file];
+        let text = run("systemd-analyze", &offline);
+        let exposure = text.lines().find(|line| line.contains("Overall exposure level")).unwrap();
+        println!("{unit}: {exposure}");
+        run("systemd-analyze", &[&offline[..], &[&format!("--threshold={most}")]].concat());
+    }
+}
+
+/// What is tested of the one holds for the other.
+#[test]
+fn units_that_repair_are_hardened_alike() {
+    let hardening = |unit| {
+        let text = fs::read_to_string(format!("/etc/systemd/system/{unit}")).unwrap();
+        text[text.find("# Root, for files").unwrap()..].to_owned()
+    };
+    assert_eq!(hardening(UNIT), hardening(WATCH));
+}
+
+/// By its timer, which is what somebody switches on first.
+#[test]
+fn unit_that_audits_fails_visibly() {
+    let _soon = ConfigFile::write(
+        "/run/systemd/system/hostdiag-audit.timer.d/soon.conf",
+        0o644,
+        "[Timer]\nOnBootSec=\nOnCalendar=\nOnActiveSec=1s\nRandomizedDelaySec=0\nAccuracySec=1ms\n",
+    );
+    run("systemctl", &["daemon-reload"]);
+    let _card = Link::veth("card7", "far7");
+    let _vlan = Link::vlan("vlan70", "card7", 70);
+    run("ethtool", &["-K", "vlan70", "sg", "off"]);
+    run("systemctl", &["start", "hostdiag-audit.timer"]);
+    let show = |name| run("systemctl", &["show", "--value", "--property", name, AUDIT]).trim().to_owned();
+    wait_until("the audit failed", || show("ActiveState") == "failed");
+    assert_eq!(show("ExecMainStatus"), "1");
+    assert!(run("systemctl", &["--failed", "--no-legend"]).contains(AUDIT));
+    run("journalctl", &["--sync"]);
+    let said = run("journalctl", &["--boot", "--output=cat", "--unit", AUDIT]);
+    assert!(said.contains("LOST  vlan70  tx-scatter-gather"), "{said}");
+    run("systemctl", &["stop", "hostdiag-audit.timer"]);
+    run("ethtool", &["-K", "vlan70", "sg", "on"]);
+    run("systemctl", &["start", AUDIT]);
+    assert_eq!(show("Result"), "success");
 }
 
 /// The unit with other commands, for one test's time.

@@ -49,3 +49,4 @@ mod user_probe;
 mod vitals;
 #[path = "../../live/vlan_features.rs"]
 mod vlan_features;
+mod watch;

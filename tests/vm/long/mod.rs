@@ -3,3 +3,4 @@ mod compare;
 mod everything;
 mod fix_killed;
 mod offload_model;
+mod watch;

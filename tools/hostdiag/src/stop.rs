@@ -30,10 +30,19 @@ impl Stop {
     /// signal that is ignored comes all the same once it is blocked.
     pub fn new() -> Result<Self> {
         let hangup = (!ignores(Signal::SIGHUP)).then_some(Signal::SIGHUP);
-        let mask = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM].into_iter().chain(hangup));
-        mask.thread_block().context("failed to block signals")?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&mask, flags).context("failed to open a signalfd")?;
+        Self::by(SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM].into_iter().chain(hangup)))
+    }
+
+    /// Takes SIGINT and SIGTERM: to a daemon SIGHUP means something else.
+    ///
+    /// # Errors
+    /// As of [`Stop::new`].
+    pub fn of_daemon() -> Result<Self> {
+        Self::by(SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]))
+    }
+
+    fn by(mask: SigSet) -> Result<Self> {
+        let signals = take(&mask)?;
         Ok(Self { from: From::Signals(signals, mask), requested: AtomicBool::new(false) })
     }
 
@@ -46,7 +55,8 @@ impl Stop {
         Ok((Self { from: From::Pipe(reader), requested: AtomicBool::new(false) }, writer))
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
+    /// Can be read where somebody has asked.
+    pub fn fd(&self) -> BorrowedFd<'_> {
         match &self.from {
             From::Signals(signals, _) => signals.as_fd(),
             From::Pipe(pipe) => pipe.as_fd(),
@@ -93,6 +103,42 @@ impl Stop {
         }
         Woken::Signal
     }
+}
+
+/// SIGHUP, taken as it comes instead of ending the program.
+pub struct Hangup(SignalFd, SigSet);
+
+impl Hangup {
+    /// Takes it in this thread and those it starts.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn new() -> Result<Self> {
+        let mask = SigSet::from(Signal::SIGHUP);
+        Ok(Self(take(&mask)?, mask))
+    }
+
+    /// Can be read where it has come.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Whether it has come since the last time.
+    pub fn came(&self) -> bool {
+        matches!(self.0.read_signal(), Ok(Some(_)))
+    }
+}
+
+impl Drop for Hangup {
+    fn drop(&mut self) {
+        let _ = self.1.thread_unblock();
+    }
+}
+
+fn take(mask: &SigSet) -> Result<SignalFd> {
+    mask.thread_block().context("failed to block signals")?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(mask, flags).context("failed to open a signalfd")
 }
 
 /// Whether this process ignores a signal (`SigIgn`, proc_pid_status(5)).

@@ -87,6 +87,9 @@ pub enum Verdict {
     OffByWish,
     /// Wanted off, and a line of configuration asks for it.
     OffOnPurpose,
+    /// Lost, and held: by `--hold`, or because somebody switched it off while
+    /// `--watch` ran.
+    Held,
     /// The driver refuses it, or does not offer it to VLANs.
     DriverLimit,
     /// Off because of a known fault of this hardware.
@@ -101,7 +104,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// All verdicts, for the test that each has a page.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::LostHere,
         Self::Stuck,
         Self::StuckOrLimit,
@@ -109,6 +112,7 @@ impl Verdict {
         Self::LostBelow,
         Self::OffByWish,
         Self::OffOnPurpose,
+        Self::Held,
         Self::DriverLimit,
         Self::HardwareQuirk,
         Self::NoMembers,
@@ -126,6 +130,7 @@ impl Verdict {
             Self::LostBelow => "lost-below",
             Self::OffByWish => "off-by-wish",
             Self::OffOnPurpose => "off-on-purpose",
+            Self::Held => "held",
             Self::DriverLimit => "driver-limit",
             Self::HardwareQuirk => "hardware-quirk",
             Self::NoMembers => "no-members",
@@ -155,6 +160,21 @@ pub enum Reason {
     LayersUnknown,
     /// Wanted is off, as a line of configuration asks.
     AskedFor,
+    /// Wanted is off: somebody switched it off while `--watch` ran.
+    SwitchedOff {
+        /// When that was seen, in milliseconds since 1970, UTC.
+        since_ms: u64,
+    },
+    /// `--hold` was said of the device.
+    Held {
+        /// Until when, in milliseconds since 1970, UTC; absent: until it is
+        /// released, or the host boots.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until_ms: Option<u64>,
+        /// What `--reason` said.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+    },
     /// Wanted is off, by default of the driver or by hand.
     DefaultOrByHand,
     /// Everything below has it and offers it.

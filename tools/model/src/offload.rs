@@ -18,6 +18,29 @@ pub struct OffloadData {
     /// asks for something does not prove that nobody does.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub intents_incomplete: bool,
+    /// What `hostdiag offload --watch` and `--fix` are to leave as it is, in the
+    /// namespace hostdiag ran in.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub held: Vec<Held>,
+}
+
+/// A device, or a feature of one, that is not repaired until somebody releases it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Name of the interface.
+    pub device: String,
+    /// What somebody switched off while `--watch` ran; absent where `--hold` was
+    /// said of the whole device.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub feature: Option<FeatureName>,
+    /// Since when, in milliseconds since 1970, UTC.
+    pub since_ms: u64,
+    /// Until when; absent: until it is released, or the host boots.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until_ms: Option<u64>,
+    /// What `--reason` said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// One network namespace.

@@ -258,6 +258,12 @@ pub enum Apart {
         /// The lines.
         lines: Vec<Intent>,
     },
+    /// It is held: by `--hold`, or because somebody switched it off while
+    /// `--watch` ran.
+    Held,
+    /// `--watch` does not do it: what went off later somebody switched off, and
+    /// what did not help once does not help again.
+    NotUnattended,
     /// The policy leaves it, or this feature, alone.
     Policy,
     /// The layers below do not offer the feature: the wish alone would change

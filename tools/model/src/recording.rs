@@ -3,7 +3,8 @@
 //! ```text
 //! {"type":"header","schema":"hostdiag.recording","version":1,"tool":"0.1.0","command":"offload",
 //!  "host":{"name":"web17","kernel":"6.1.0-56-amd64","machine":"x86_64"},"started_ms":1787000000000}
-//! {"type":"offload","namespaces":[{"source":"netlink","devices":[…]}],"intents":[…]}
+//! {"type":"offload","namespaces":[{"source":"netlink","devices":[…]}],"intents":[…],
+//!  "held":[{"device":"vlan10","feature":"tx-tcp-segmentation","since_ms":1787000000000}]}
 //! {"type":"audit","entries":[…]}
 //! {"type":"loss","what":"…","count":0}                     only what is not zero
 //! {"type":"end","elapsed_ms":12,"lines":3,"crc32":"89abcdef"}

@@ -74,8 +74,12 @@ fn offload(names: &[String]) -> Recording {
         problems: vec![Problem { subject: device.clone(), message: format!("{host}.{netns}: no answer") }],
         ..Namespace::of_text(vec![of("vlan10"), of(&device)])
     };
-    let data =
-        OffloadData { namespaces: vec![namespace], intents: Some(vec![intent]), intents_incomplete: false };
+    let data = OffloadData {
+        namespaces: vec![namespace],
+        intents: Some(vec![intent]),
+        intents_incomplete: false,
+        held: Vec::new(),
+    };
     Recording {
         side: Some(Side { group: "bad".into(), target: format!("root@{host}:2222"), ..Side::default() }),
         loss: vec![Loss { what: format!("answers of {device}"), count: 1 }],

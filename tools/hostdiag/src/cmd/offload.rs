@@ -18,6 +18,7 @@ use crate::output::{self, Look};
 pub mod args;
 mod fix;
 mod metrics;
+mod watch;
 
 /// Show which NIC offloads are lost, in which layer, and why.
 ///
@@ -150,6 +151,7 @@ fn print(args: &Args, look: Look, recording: &Recording, selected: Vec<Namespace
                 namespaces: selected,
                 intents: None,
                 intents_incomplete: data.intents_incomplete,
+                held: data.held.clone(),
             };
             render::text(recording, &selected, audit, options)
         }

@@ -1,7 +1,7 @@
 //! Notifications of links and features, and waiting until there are none.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
@@ -56,11 +56,24 @@ pub fn settle(quiet: Duration, cap: Duration, stop: &Stop) -> io::Result<Settled
 /// Between two looks for a signal.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Sockets that are told when links or features change.
-struct Events(Vec<Raw>);
+/// Sockets that are told when links or features of a network namespace change.
+pub struct Events(Vec<Raw>);
+
+/// What has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Came {
+    /// Something.
+    pub any: bool,
+    /// More than there was room for (`ENOBUFS`): what it was nobody knows.
+    pub lost: bool,
+}
 
 impl Events {
-    fn open() -> io::Result<Self> {
+    /// Those of the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// The host refuses notifications of links.
+    pub fn open() -> io::Result<Self> {
         let links = listening(NETLINK_ROUTE, LINKS)?;
         // Linux before 5.6 has no such group. Links are told of features too.
         let features = monitor().and_then(|group| {
@@ -71,30 +84,41 @@ impl Events {
         Ok(Self([links].into_iter().chain(features).collect()))
     }
 
+    /// Can be read where something has come.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().map(AsFd::as_fd)
+    }
+
+    /// Reads what has come.
+    pub fn drain(&self) -> Came {
+        let all = self.0.iter().map(drain);
+        all.fold(Came::default(), |all, one| Came { any: all.any | one.any, lost: all.lost | one.lost })
+    }
+
     /// Whether something happened within that time.
     fn wait(&self, time: Duration) -> io::Result<bool> {
         let timeout = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
-        let fds = self.0.iter().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+        let fds = self.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match poll(&mut fds.collect::<Vec<_>>(), timeout) {
             Ok(0) => return Ok(false),
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.0.iter().filter(|socket| drain(socket)).count() > 0)
+        Ok(self.drain().any)
     }
 }
 
-/// Reads what has come; whether there was something. That messages were lost
-/// (`ENOBUFS`) means that a lot happened.
-fn drain(socket: &Raw) -> bool {
+fn drain(socket: &Raw) -> Came {
     let mut buffer = Vec::with_capacity(1 << 16);
-    let mut any = false;
+    let mut came = Came::default();
     loop {
         buffer.clear();
         match socket.recv(&mut buffer, 0) {
-            Ok(_) => any = true,
-            Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => any = true,
-            Err(_) => return any,
+            Ok(_) => came.any = true,
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => {
+                came = Came { any: true, lost: true };
+            }
+            Err(_) => return came,
         }
     }
 }

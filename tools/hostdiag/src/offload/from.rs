@@ -51,7 +51,12 @@ pub fn of_text(bytes: Vec<u8>) -> std::result::Result<Namespace, String> {
 /// Devices of another host as a recording that is not judged yet; `name` is that of
 /// the file.
 pub fn audit_of(namespace: Namespace, name: String) -> Recording {
-    let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false };
+    let data = OffloadData {
+        namespaces: vec![namespace],
+        intents: None,
+        intents_incomplete: false,
+        held: Vec::new(),
+    };
     Recording {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         command: "offload".to_owned(),

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use hostdiag_model::audit::{Accepted, Entry, Reason, Repair, Verdict};
-use hostdiag_model::offload::Intent;
+use hostdiag_model::offload::{Held, Intent};
 use hostdiag_model::{Audit, FeatureName, FeatureState, Link, Namespace, OffloadData};
 
 use super::offer::{self, Offer};
@@ -22,20 +22,24 @@ pub type Accept<'a> = dyn Fn(&str, &str) -> Option<Accepted> + 'a;
 
 /// Judges everything that was read.
 pub fn audit(data: &OffloadData, accept: &Accept<'_>) -> Audit {
-    let here = data.intents.as_deref().map(|lines| Searched { lines, complete: !data.intents_incomplete });
+    let (complete, held) = (!data.intents_incomplete, data.held.as_slice());
+    let here = data.intents.as_deref().map(|lines| Searched { lines, complete, held });
     // The files are of the host, and a name in another namespace is another device.
     let searched = |there: &Namespace| here.filter(|_| there.name.is_none());
     let entries = data.namespaces.iter().flat_map(|there| namespace(there, searched(there), accept));
     Audit { entries: entries.collect(), expired: Vec::new() }
 }
 
-/// The configuration as far as it was searched.
+/// Why something may be off: the configuration as far as it was searched, and
+/// what is held.
 #[derive(Clone, Copy, Debug)]
 pub struct Searched<'a> {
     /// The lines found.
     pub lines: &'a [Intent],
     /// Everything could be read and understood.
     pub complete: bool,
+    /// What is not to be repaired.
+    pub held: &'a [Held],
 }
 
 /// Judges one namespace; `intents` is absent where nothing was searched.
@@ -145,7 +149,26 @@ impl<'a> Judge<'a> {
             _ if follows => None,
             _ => self.fixed(at, row),
         };
-        loss.map(|loss| self.accepted(at, row.name, loss))
+        loss.map(|loss| self.accepted(at, row.name, self.held(at, (row.name, state), loss)))
+    }
+
+    /// What would be repaired were it not held.
+    fn held(&self, at: Position, (feature, state): (&str, FeatureState), loss: Loss) -> Loss {
+        if !loss.finding || !matches!(loss.repair, Repair::Set | Repair::Recompute) {
+            return loss;
+        }
+        let all = self.intents.map_or(&[][..], |known| known.held).iter();
+        let here = || all.clone().filter(|held| held.device == *self.stack.name(at));
+        let switched = |held: &&Held| held.feature.as_deref() == Some(feature) && state == FeatureState::Off;
+        let by_option = here().find(|held| held.feature.is_none());
+        let reason = match (by_option, here().find(switched)) {
+            (Some(Held { until_ms, reason, .. }), _) => {
+                Reason::Held { until_ms: *until_ms, reason: reason.clone() }
+            }
+            (None, Some(Held { since_ms, .. })) => Reason::SwitchedOff { since_ms: *since_ms },
+            (None, None) => return loss,
+        };
+        Loss::new(Verdict::Held, reason, loss.repair)
     }
 
     fn accepted(&self, at: Position, feature: &str, mut loss: Loss) -> Loss {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hostdiag_model::audit::{Accepted, Entry, Reason, Repair, Verdict};
-use hostdiag_model::offload::{Intent, Source};
+use hostdiag_model::offload::{Held, Intent, Source};
 use hostdiag_model::{Device, FeatureState, Features, Link, Namespace};
 
 use super::{Searched, namespace};
@@ -29,6 +29,7 @@ struct Host {
     devices: Vec<Device>,
     intents: Vec<Intent>,
     accepted: Option<(&'static str, &'static str)>,
+    held: Vec<Held>,
 }
 
 impl Host {
@@ -44,7 +45,7 @@ impl Host {
         ];
         Self::link(&mut devices[0]).master = Some(3);
         Self::link(&mut devices[2]).lower = Some(3);
-        Host { devices, intents: Vec::new(), accepted: None }
+        Host { devices, intents: Vec::new(), accepted: None, held: Vec::new() }
     }
 
     fn link(device: &mut Device) -> &mut Link {
@@ -82,7 +83,7 @@ impl Host {
             let rule = self.accepted.filter(|rule| *rule == (device, feature))?;
             Some(Accepted { reason: rule.0.to_owned(), until: None })
         };
-        namespace(&there, Some(Searched { lines: &self.intents, complete: true }), &accept)
+        namespace(&there, Some(Searched { lines: &self.intents, complete: true, held: &self.held }), &accept)
     }
 }
 
@@ -123,6 +124,29 @@ fn configuration_makes_a_note_here_and_above() {
     for (device, on) in [("bond0", true), ("vlan10", false)] {
         let entries = Host::new(&[], &bond, &vlan).asks(device, SG, on).judged();
         assert_eq!(entries[0].verdict, Verdict::LostHere);
+    }
+}
+
+#[test]
+fn what_is_held_is_a_note_here_and_above() {
+    let of = |feature: Option<&str>, state: FeatureState| {
+        let (device, feature) = ("bond0".to_owned(), feature.map(Arc::from));
+        let held = vec![Held { device, feature, since_ms: 7, until_ms: Some(9), reason: None }];
+        let host = Host::new(&[], &[(SG, state)], &[(SG, FeatureState::OffRequestedOn)]);
+        Host { held, ..host }.judged()
+    };
+    let entries = of(Some(SG), FeatureState::Off);
+    assert_eq!(lines(&entries), [format!("bond0 {SG} held"), format!("vlan10 {SG} held")]);
+    assert_eq!(entries[0].reason, Reason::SwitchedOff { since_ms: 7 });
+    assert_eq!(entries[1].lost_at, ["bond0"]);
+    // Another feature than the one that was switched off, and one that is asked for again.
+    assert_eq!(of(Some(TSO), FeatureState::Off)[0].verdict, Verdict::LostHere);
+    assert_eq!(of(Some(SG), FeatureState::OffRequestedOn)[0].verdict, Verdict::Stuck);
+    // A device as a whole, whatever it lacks.
+    for state in [FeatureState::Off, FeatureState::OffRequestedOn] {
+        let entry = &of(None, state)[0];
+        assert_eq!((entry.verdict, entry.finding), (Verdict::Held, false));
+        assert_eq!(entry.reason, Reason::Held { until_ms: Some(9), reason: None });
     }
 }
 
@@ -277,7 +301,7 @@ fn a_ladder_of_bonds_is_judged_once() {
         }
         devices.push(device(above, &format!("bond{}", layer + 1), Some("bond"), &requested));
     }
-    let entries = Host { devices, intents: Vec::new(), accepted: None }.judged();
+    let entries = Host { devices, intents: Vec::new(), accepted: None, held: Vec::new() }.judged();
     assert_eq!(entries.len(), 60 * 3 + 1);
     assert!(entries.iter().all(|entry| entry.on_in.len() <= 32 && entry.lost_at.len() <= 32));
 }

@@ -11,7 +11,7 @@ use hostdiag_model::{Device, FeatureState, Namespace, OffloadData};
 
 use super::gather::{self, Gathered};
 use super::intent::{self, Search};
-use super::judge;
+use super::{held, judge};
 use crate::fail::{Code, Failure};
 use crate::net::netns::{self, Netns};
 use crate::probe::vlan_features;
@@ -54,17 +54,30 @@ pub fn data(scope: &Scope) -> Result<(OffloadData, bool)> {
             }
         }
     }
-    let found = intents(&namespaces);
+    let asked = unwanted(&namespaces);
+    let found = search(&asked);
     let intents_incomplete = !found.problems.is_empty();
     namespaces[0].problems.extend(found.problems);
-    Ok((OffloadData { namespaces, intents: Some(found.intents), intents_incomplete }, unread))
+    let here = if let Scope::Named(_) = scope { Ok(Vec::new()) } else { held::here() };
+    let held = here.unwrap_or_else(|error| {
+        // Where nothing is off nothing can be held.
+        if !asked.is_empty() {
+            let problem = Problem { subject: "what is held".into(), message: format!("{error:#}") };
+            namespaces[0].problems.push(problem);
+        }
+        Vec::new()
+    });
+    Ok((OffloadData { namespaces, intents: Some(found.intents), intents_incomplete, held }, unread))
 }
 
 /// The lines of configuration that ask for what is switched off in the namespace
 /// hostdiag runs in.
 pub fn intents(namespaces: &[Namespace]) -> Search {
-    let asked = unwanted(namespaces);
-    if asked.is_empty() { Search::default() } else { intent::search(Path::new("/"), &asked) }
+    search(&unwanted(namespaces))
+}
+
+fn search(asked: &[Device]) -> Search {
+    if asked.is_empty() { Search::default() } else { intent::search(Path::new("/"), asked) }
 }
 
 /// The devices of this namespace with something switched off: only for them

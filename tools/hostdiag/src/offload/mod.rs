@@ -1,9 +1,10 @@
 //! Offload features through stacks of devices: gathered, judged, explained.
 
+pub mod daemon;
 pub mod fix;
 pub mod from;
 pub mod gather;
-
+pub mod held;
 pub mod intent;
 pub mod judge;
 pub mod links;

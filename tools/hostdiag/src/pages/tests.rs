@@ -19,7 +19,7 @@ fn headings(page: Page) -> Vec<&'static str> {
 fn every_code_verdict_and_topic_has_a_page() {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     let topics = ["exit-status", "offload", "restart", "vlan-features", "recording", "policy", "netns"];
-    let repair = ["fix", "undo", "left-alone", "boot", "emit", "rollout"];
+    let repair = ["fix", "undo", "left-alone", "boot", "watch", "emit", "rollout"];
     let tracing = ["funccount", "funclatency", "stackcount", "argcount", "timer-names", "attach"];
     let reports = ["record", "report", "diff", "flamegraph"];
     let verdicts = Verdict::ALL.iter().map(|verdict| verdict.as_str());
@@ -124,6 +124,8 @@ fn every_reason_to_leave_a_device_alone_is_explained() {
         Apart::Container,
         Apart::Quirk { driver: name(), problem: name() },
         Apart::AskedFor { lines: Vec::new() },
+        Apart::Held,
+        Apart::NotUnattended,
         Apart::Policy,
         Apart::NotOffered,
     ];

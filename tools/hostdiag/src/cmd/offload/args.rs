@@ -10,21 +10,24 @@ use crate::offload::fix::emit::Manager;
 /// The options of `hostdiag offload` that have to do with repairs.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("action")
-    .args(["fix", "undo", "history", "emit", "service"])
+    .args(["fix", "undo", "history", "emit", "service", "watch", "hold", "release"])
     .conflicts_with_all(["all_netns", "from", "matrix", "strict"]))]
+#[command(group = ArgGroup::new("alone")
+    .args(["watch", "hold", "release"])
+    .conflicts_with_all(["interfaces", "netns", "output", "format"]))]
 // What is required counts as there where a conflict keeps it out, hence both.
-#[command(group = ArgGroup::new("change").args(["fix", "undo"]))]
+#[command(group = ArgGroup::new("change").args(["fix", "undo", "hold"]))]
 #[command(group = ArgGroup::new("of_fix")
     .args(["dry_run", "physical"])
     .multiple(true)
     .requires("fix")
-    .conflicts_with_all(["undo", "history", "emit", "service"]))]
-#[command(group = ArgGroup::new("repair").args(["fix", "service"]))]
+    .conflicts_with_all(["undo", "history", "emit", "service", "watch", "hold", "release"]))]
+#[command(group = ArgGroup::new("repair").args(["fix", "service", "watch"]))]
 #[command(group = ArgGroup::new("of_repair")
     .args(["max_devices", "observe"])
     .multiple(true)
     .requires("repair")
-    .conflicts_with_all(["undo", "history", "emit"]))]
+    .conflicts_with_all(["undo", "history", "emit", "hold", "release"]))]
 pub struct FixArgs {
     /// Repair lost offloads of VLANs, bonds and teams; shows the plan first.
     #[arg(long)]
@@ -51,18 +54,31 @@ pub struct FixArgs {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
     pub observe: Duration,
     /// Why, for the history.
-    #[arg(long, value_name = "TEXT", requires = "change", conflicts_with_all = ["history", "emit"])]
+    #[arg(long, value_name = "TEXT", requires = "change", conflicts_with_all = ["history", "emit", "watch", "release"])]
     pub reason: Option<String>,
     /// What the boot-time unit runs: waits until links have settled, then audits or repairs, as the
     /// policy's mode says.
     #[arg(long, conflicts_with = "interfaces")]
     pub service: bool,
+    /// Run on: look whenever links or features change, and report or repair, as the policy's mode says.
+    #[arg(long)]
+    pub watch: bool,
+    /// Have neither the watch nor a --fix that does not name it repair a device.
+    #[arg(long, value_name = "IFACE")]
+    pub hold: Vec<String>,
+    /// How long to hold it: 30m, 2h [default: until it is released].
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, requires = "hold", conflicts_with_all = ["watch", "release", "history", "emit"])]
+    pub for_: Option<Duration>,
+    /// Hold a device no longer, nor what somebody switched off there while the watch ran.
+    #[arg(long, value_name = "IFACE")]
+    pub release: Vec<String>,
 }
 
 impl FixArgs {
     /// Whether the audit is not what was asked for.
     pub fn given(&self) -> bool {
-        self.fix || self.service || self.undo.is_some() || self.history || self.emit.is_some()
+        let once = self.fix || self.service || self.undo.is_some() || self.history || self.emit.is_some();
+        once || self.watch || !self.hold.is_empty() || !self.release.is_empty()
     }
 }
 
@@ -90,6 +106,10 @@ mod tests {
         assert_eq!(parse("--undo 7 --reason x").unwrap().fix.undo, Some(Some("7".to_owned())));
         assert!(parse("--emit networkd-link vlan10").unwrap().fix.given());
         assert!(parse("--service --observe 1s").unwrap().fix.service);
+        assert!(parse("--watch --observe 1s --max-devices 5 --policy p").unwrap().fix.watch);
+        let fix = parse("--hold vlan10 --hold vlan20 --for 2h --reason x").unwrap().fix;
+        assert_eq!((fix.hold.len(), fix.for_.unwrap().as_secs()), (2, 7200));
+        assert_eq!(parse("--release vlan10").unwrap().fix.release, ["vlan10"]);
         assert!(!parse("--all-netns --strict").unwrap().fix.given());
         assert!(parse("--metrics a.prom --all-netns").unwrap().metrics.is_some());
         assert!(parse("--service --metrics /x/a.prom").unwrap().metrics.is_some());
@@ -116,8 +136,21 @@ mod tests {
             "--physical eth0",
             "--max-devices 1",
             "--observe 1s",
-            "--observe 1h --fix",
+            "--observe 1d --fix",
             "--fix --service",
+            "--fix --watch",
+            "--watch --service",
+            "--watch vlan10",
+            "--watch --netns blue",
+            "--watch --format json",
+            "--watch --reason x",
+            "--hold vlan10 --watch",
+            "--hold vlan10 --release vlan10",
+            "--hold vlan10 --observe 1s",
+            "--release vlan10 --for 2h",
+            "--release vlan10 --reason x",
+            "--for 2h",
+            "--hold",
             "--service --dry-run",
             "--service vlan10",
             "--service --physical eth0",

@@ -1,4 +1,5 @@
-//! `hostdiag offload --fix`, `--undo`, `--history`, `--emit`, `--service`.
+//! `hostdiag offload --fix`, `--undo`, `--history`, `--emit`, `--service`; from here to
+//! `--watch`, `--hold` and `--release`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use hostdiag_model::plan::{Done, Fix, Plan, Step, Undone};
 use hostdiag_model::{Data, Recording};
 use hostdiag_report::fix as render;
 
-use super::{Args, Format, metrics};
+use super::{Args, Format, metrics, watch};
 use crate::fail::{Code, Failure, Status, as_root};
 use crate::kernel::caps::{Capabilities, Capability};
 use crate::net::events::{self, Settled};
@@ -35,11 +36,26 @@ pub(super) fn run(args: &Args, look: Look) -> Result<Status> {
     if asked.undo.is_some() {
         return undo(args, look);
     }
+    if asked.watch || !asked.hold.is_empty() || !asked.release.is_empty() {
+        return alone(args);
+    }
     let rules = rules::load_trusted(args.policy.as_deref())?;
     if asked.service {
         return service(args, look, &rules);
     }
     if asked.dry_run { dry_run(args, look, &rules) } else { fix(args, look, &rules) }
+}
+
+/// What changes the state of the watch, or is it.
+fn alone(args: &Args) -> Result<Status> {
+    privileged()?;
+    if args.fix.watch {
+        watch::watch(args)
+    } else if args.fix.release.is_empty() {
+        watch::hold(args, &args.fix.hold)
+    } else {
+        watch::release(&args.fix.release)
+    }
 }
 
 fn named(args: &Args) -> Result<Option<Netns>> {
@@ -55,6 +71,7 @@ fn order<'a>(args: &'a Args, rules: &'a Rules, netns: Option<&'a Netns>) -> Orde
         max_devices: args.fix.max_devices,
         observe: args.fix.observe,
         reason: args.fix.reason.as_deref(),
+        unattended: None,
     }
 }
 

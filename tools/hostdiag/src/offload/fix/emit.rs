@@ -32,7 +32,7 @@ pub struct Repaired {
 }
 
 /// What does it where a manager cannot.
-const SERVICE: &str = "hostdiag-offload.service sets it (hostdiag explain boot)";
+const SERVICE: &str = "hostdiag-offload.service sets it (hostdiag explain watch)";
 
 /// Configuration that keeps `devices` repaired: one block each, with a blank
 /// line between. It ends with a line feed.
@@ -50,7 +50,7 @@ fn block(manager: Manager, repaired: &Repaired) -> String {
     if repaired.features.is_empty() {
         return format!(
             "# {shown}: the kernel computed its features anew. No setting was changed, so there is none to\n\
-             # keep; at boot, hostdiag-offload.service does the same (hostdiag explain boot).\n"
+             # keep; hostdiag-offload.service does the same (hostdiag explain watch).\n"
         );
     }
     if !is_plain(device) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use anyhow::Result;
-use hostdiag_model::offload::{Intent, Problem};
+use hostdiag_model::offload::{Held, Intent, Problem};
 use hostdiag_model::plan::Identity;
 use hostdiag_model::{Device, Link, Namespace};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -13,7 +13,7 @@ use crate::net::detail::{self, Detail};
 use crate::net::netns;
 use crate::net::socket::Socket;
 use crate::net::xdp_sockets;
-use crate::offload::live;
+use crate::offload::{held, live};
 
 /// One namespace as a plan sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Facts {
     pub intents: Vec<Intent>,
     /// Part of the configuration could not be read or understood.
     pub intents_incomplete: bool,
+    /// What is not to be repaired, of the namespace hostdiag runs in.
+    pub held: Vec<Held>,
 }
 
 /// What is special about a device.
@@ -85,12 +87,13 @@ pub fn gather(netns: Option<&str>) -> Result<Facts> {
 }
 
 fn here(name: Option<String>) -> Result<Facts> {
+    let held = if name.is_none() { held::here()? } else { Vec::new() };
     let mut namespace = live::whole(name)?;
     let more = more(&mut namespace);
     let found = live::intents(std::slice::from_ref(&namespace));
     let intents_incomplete = !found.problems.is_empty();
     namespace.problems.extend(found.problems);
-    Ok(Facts { namespace, more, intents: found.intents, intents_incomplete })
+    Ok(Facts { namespace, more, intents: found.intents, intents_incomplete, held })
 }
 
 fn more(namespace: &mut Namespace) -> BTreeMap<u32, More> {

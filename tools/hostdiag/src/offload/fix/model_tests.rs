@@ -166,7 +166,7 @@ fn facts(parts: &[Part]) -> Facts {
         problems: Vec::new(),
     };
     let namespace = computed(namespace);
-    Facts { namespace, more, intents: Vec::new(), intents_incomplete: false }
+    Facts { namespace, more, intents: Vec::new(), intents_incomplete: false, held: Vec::new() }
 }
 
 /// Every device computed until nothing changes any more.
@@ -245,7 +245,10 @@ impl Kernel for Model {
 
 fn planned(facts: &Facts) -> Plan {
     let policy = Policy::default();
-    plan(facts, &Permit { policy: &policy, accept: &|_, _| None, physical: None, only: &[] })
+    plan(
+        facts,
+        &Permit { policy: &policy, accept: &|_, _| None, physical: None, only: &[], unattended: None },
+    )
 }
 
 fn wishes(namespace: &Namespace) -> Vec<(String, Vec<(FeatureName, bool)>)> {

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use hostdiag_model::audit::{Entry, Repair, Verdict};
+use hostdiag_model::offload::Held;
 use hostdiag_model::plan::{Action, Apart, Beyond, Left, Plan, Refusal, Refused, Step};
 use hostdiag_model::stack::{Position, Role, Stack};
 use hostdiag_model::{FeatureName, FeatureState, Namespace};
@@ -28,9 +29,16 @@ pub struct Permit<'a> {
     pub accept: &'a Accept<'a>,
     /// The physical device that may be changed.
     pub physical: Option<&'a str>,
-    /// Only these devices and what lies below them; empty: all.
+    /// Only these devices and what lies below them; empty: all. What is held of a
+    /// device that is named is repaired all the same.
     pub only: &'a [String],
+    /// What may be done while nobody watches; absent where somebody does.
+    pub unattended: Option<&'a Unattended<'a>>,
 }
+
+/// Whether a feature of a device may be repaired, by a wish or, where there is one
+/// already, by a recompute.
+pub type Unattended<'a> = dyn Fn(&Namespace, Position, &str) -> bool + Sync + 'a;
 
 /// More decisions than this are not made: plans this long are refused anyway.
 const MAX_DECISIONS: usize = 4096;
@@ -39,11 +47,14 @@ const MAX_DECISIONS: usize = 4096;
 pub fn plan(facts: &Facts, permit: &Permit<'_>) -> Plan {
     let stack = Stack::new(&facts.namespace);
     let named = permit.only.iter().filter_map(|name| stack.find(name));
+    let held = facts.held.iter().filter(|held| !named.clone().any(|at| *stack.name(at) == held.device));
+    let held = held.cloned().collect();
     let chosen = named.flat_map(|at| std::iter::once(at).chain(stack.below(at))).collect();
     let mut planner = Planner {
         facts,
         permit,
         chosen,
+        held,
         now: facts.namespace.clone(),
         decided: BTreeSet::new(),
         plan: Plan { netns: facts.namespace.name.clone(), ..Plan::default() },
@@ -62,6 +73,8 @@ struct Planner<'a> {
     permit: &'a Permit<'a>,
     /// Positions of the devices asked for.
     chosen: BTreeSet<Position>,
+    /// What is held of other devices than those that were named.
+    held: Vec<Held>,
     /// What the namespace will be after the steps so far.
     now: Namespace,
     /// What was decided about already.
@@ -108,7 +121,7 @@ impl Planner<'_> {
 
     fn entries(&self) -> Vec<(Position, Entry)> {
         let lines = self.facts.intents.as_slice();
-        let searched = Searched { lines, complete: !self.facts.intents_incomplete };
+        let searched = Searched { lines, complete: !self.facts.intents_incomplete, held: &self.held };
         let entries = judge::namespace(&self.now, Some(searched), self.permit.accept).into_iter();
         let placed = entries.filter_map(|entry| {
             Some((self.now.devices.iter().position(|device| device.name == entry.device)?, entry))
@@ -163,6 +176,9 @@ impl Planner<'_> {
             Allowed::Yes => {}
             Allowed::NotListed => return Some(Objection::Left(Apart::Policy)),
             Allowed::NeedsDeviceLine(_) => return Some(Objection::Refused(Refusal::NeedsDeviceLine)),
+        }
+        if self.permit.unattended.is_some_and(|may| !may(&self.now, at, feature)) {
+            return Some(Objection::Left(Apart::NotUnattended));
         }
         let stack = Stack::new(&self.now);
         let mut devices = std::iter::once(at).chain(stack.below(at));
@@ -219,6 +235,7 @@ impl Planner<'_> {
                 Verdict::OffOnPurpose => {
                     self.left(at, vec![entry.feature], Apart::AskedFor { lines: entry.asked_by });
                 }
+                Verdict::Held => self.left(at, vec![entry.feature], Apart::Held),
                 _ if entry.accepted.is_some() => self.left(at, vec![entry.feature], Apart::Policy),
                 _ => {}
             }

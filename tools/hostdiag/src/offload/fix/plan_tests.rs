@@ -52,12 +52,15 @@ fn facts(more: [More; 2]) -> Facts {
     ]);
     namespace.forwarding = Some(false);
     let more: BTreeMap<u32, More> = std::iter::zip([1, 2], more).collect();
-    Facts { namespace, more, intents: Vec::new(), intents_incomplete: false }
+    Facts { namespace, more, intents: Vec::new(), intents_incomplete: false, held: Vec::new() }
 }
 
 fn planned(more: [More; 2], physical: Option<&str>) -> Plan {
     let policy = Policy::default();
-    plan(&facts(more), &Permit { policy: &policy, accept: &|_, _| None, physical, only: &[] })
+    plan(
+        &facts(more),
+        &Permit { policy: &policy, accept: &|_, _| None, physical, only: &[], unattended: None },
+    )
 }
 
 fn port(active: bool, lacp_in_sync: Option<bool>) -> More {
@@ -132,7 +135,8 @@ fn what_lies_on_hardware_with_a_fault_is_left_alone() {
     let driver = |name: &str| Some(name.to_owned());
     facts.namespace.devices[1].link.as_mut().unwrap().driver = driver("r8169");
     let policy = Policy::default();
-    let permit = Permit { policy: &policy, accept: &|_, _| None, physical: None, only: &[] };
+    let permit =
+        Permit { policy: &policy, accept: &|_, _| None, physical: None, only: &[], unattended: None };
     let faulty = plan(&facts, &permit);
     assert_eq!(steps(&faulty), Vec::<&str>::new());
     let left = faulty.left.iter().find(|left| left.device == "vlan4").unwrap();

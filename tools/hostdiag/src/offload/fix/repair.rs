@@ -18,7 +18,7 @@ use super::journal::folder::{FOLDER, Folder};
 use super::journal::lock::Lock;
 use super::journal::{self, Journal, Space, State};
 use super::ledger::Ledger;
-use super::plan::{self, Permit};
+use super::plan::{self, Permit, Unattended};
 use super::undo::Scope;
 use crate::fail::{Code, Failure};
 use crate::net::netns::{self, Netns};
@@ -43,6 +43,8 @@ pub struct Order<'a> {
     pub observe: Duration,
     /// Why, for the history.
     pub reason: Option<&'a str>,
+    /// What may be done while nobody watches; absent where somebody does.
+    pub unattended: Option<&'a Unattended<'a>>,
 }
 
 /// How a repair ended.
@@ -78,8 +80,13 @@ pub fn plan(order: &Order<'_>) -> Result<(Facts, Plan)> {
     order.rules.check_features(&data)?;
     let now = now_ms();
     let accept = |device: &str, feature: &str| order.rules.accepted(device, feature, now);
-    let permit =
-        Permit { policy: order.rules.policy(), accept: &accept, physical: order.physical, only: order.only };
+    let permit = Permit {
+        policy: order.rules.policy(),
+        accept: &accept,
+        physical: order.physical,
+        only: order.only,
+        unattended: order.unattended,
+    };
     let plan = plan::plan(&facts, &permit);
     Ok((facts, plan))
 }
@@ -154,6 +161,15 @@ fn remaining_of(plan: &Plan) -> Vec<String> {
     let refused = plan.refused.iter().map(|refused| (&refused.device, &refused.features));
     let all = steps.chain(refused);
     all.flat_map(|(device, features)| features.iter().map(move |name| format!("{device} {name}"))).collect()
+}
+
+/// Undoes the step in which a run before this one was killed; what was undone.
+///
+/// # Errors
+/// `busy`, `no-journal`.
+pub fn recovered(stop: &Stop) -> Result<Vec<Undone>> {
+    let lock = Folder::open(Path::new(FOLDER))?.lock()?;
+    Ok(recover(&lock, stop, &mut Ledger::new(None, None))?.0)
 }
 
 /// Undoes the step in which a run before this one was killed.

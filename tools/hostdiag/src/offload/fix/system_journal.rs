@@ -21,9 +21,17 @@ const ROLLBACK: &str = "45bed53939bf43668f7d712967ee30bf";
 /// # Errors
 /// The journal does not take it, now or at all; it is not waited for.
 pub fn send(socket: &Path, change: &HistoryEntry) -> io::Result<()> {
+    deliver(socket, &message(change))
+}
+
+/// Sends a message of these fields: see [`fields`].
+///
+/// # Errors
+/// Those of [`send`].
+pub fn deliver(socket: &Path, message: &[u8]) -> io::Result<()> {
     let datagram = UnixDatagram::unbound()?;
     datagram.set_nonblocking(true)?;
-    match datagram.send_to(&message(change), socket) {
+    match datagram.send_to(message, socket) {
         // No systemd, or a socket that was left behind.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             Ok(())
@@ -32,29 +40,33 @@ pub fn send(socket: &Path, change: &HistoryEntry) -> io::Result<()> {
     }
 }
 
+/// Fields as the journal takes them.
+pub fn fields<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let mut fields = Vec::new();
+    all.into_iter().for_each(|(name, value)| push(&mut fields, name, value));
+    fields
+}
+
 /// The datagram.
 fn message(change: &HistoryEntry) -> Vec<u8> {
     let (id, priority) = match change.what {
         What::Rollback => (ROLLBACK, "4"),
         What::Set | What::Recompute | What::Undo => (CHANGE, "5"),
     };
-    let mut fields = Vec::new();
-    let mut field = |name: &str, value: Option<&str>| {
-        if let Some(value) = value {
-            push(&mut fields, name, value);
-        }
-    };
-    field("MESSAGE", Some(&text(change)));
-    field("MESSAGE_ID", Some(id));
-    field("PRIORITY", Some(priority));
-    field("SYSLOG_IDENTIFIER", Some("hostdiag"));
-    field("HOSTDIAG_DEVICE", Some(&change.device));
-    field("HOSTDIAG_NETNS", change.netns.as_deref());
-    field("HOSTDIAG_FEATURE", change.feature.as_deref());
-    field("HOSTDIAG_OLD", change.before.as_deref());
-    field("HOSTDIAG_NEW", change.after.as_deref());
-    field("HOSTDIAG_RUN", Some(&change.run));
-    fields
+    let text = text(change);
+    let all = [
+        ("MESSAGE", Some(text.as_str())),
+        ("MESSAGE_ID", Some(id)),
+        ("PRIORITY", Some(priority)),
+        ("SYSLOG_IDENTIFIER", Some("hostdiag")),
+        ("HOSTDIAG_DEVICE", Some(&change.device)),
+        ("HOSTDIAG_NETNS", change.netns.as_deref()),
+        ("HOSTDIAG_FEATURE", change.feature.as_deref()),
+        ("HOSTDIAG_OLD", change.before.as_deref()),
+        ("HOSTDIAG_NEW", change.after.as_deref()),
+        ("HOSTDIAG_RUN", Some(&change.run)),
+    ];
+    fields(all.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 /// `vlan10: tx-scatter-gather off -> on (set, run 1a2b3c4d)`.

@@ -22,6 +22,7 @@ fn facts(devices: Vec<Device>) -> Facts {
         more: BTreeMap::new(),
         intents: Vec::new(),
         intents_incomplete: false,
+        held: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The folder of journals, and which there are.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) const MAX_BYTES: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct Folder {
     pub(super) path: PathBuf,
-    pub(super) handle: File,
+    handle: File,
 }
 
 /// What was found in the folder.
@@ -62,6 +62,22 @@ impl Folder {
             return Err(failed(&format_args!("others can write to it (mode {:o})", found.mode() & 0o7777)));
         }
         Ok(Self { path: path.to_owned(), handle })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts a file in the place of the one of that name in one step, once its
+    /// bytes are there: a reader, also one after a crash, sees either.
+    pub(in crate::offload) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let new = self.path.join(format!("{name}{NEW}"));
+        let written = put(&new, bytes).and_then(|()| fs::rename(&new, self.path.join(name)));
+        written.and_then(|()| self.handle.sync_all()).inspect_err(|_| {
+            // Also half a file takes room where there is none.
+            let _ = fs::remove_file(&new);
+        })
     }
 
     /// The journals of a boot.
@@ -149,6 +165,17 @@ impl Found {
         };
         Err(failure.into())
     }
+}
+
+/// The end of the name of a file that is not yet whole.
+pub(super) const NEW: &str = ".new";
+
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn id_of(name: &str) -> Option<&str> {

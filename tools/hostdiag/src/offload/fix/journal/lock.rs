@@ -2,7 +2,7 @@
 //! whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
 
-use super::folder::{Folder, MAX_BYTES};
+use super::folder::{Folder, MAX_BYTES, NEW};
 use super::{Journal, State, no_journal};
 use crate::fail::{Code, Failure};
 
@@ -88,10 +88,8 @@ impl Lock {
         written
     }
 
-    /// A new file takes the place of the old one in one step, once its bytes
-    /// are there: a reader, also one after a crash, sees either.
     pub(super) fn write(&self, journal: &Journal) -> Result<()> {
-        let (path, new) = (self.file(&journal.id), self.path.join(new_name(&journal.id)));
+        let path = self.file(&journal.id);
         let failed = |error: &dyn std::fmt::Display| {
             no_journal(format!("failed to write {}: {error}", path.display()))
         };
@@ -99,18 +97,13 @@ impl Lock {
         if text.len() as u64 > MAX_BYTES {
             return Err(failed(&"larger than 16 MiB"));
         }
-        let written = put(&new, &text).and_then(|()| fs::rename(&new, &path));
-        written.and_then(|()| self.handle.sync_all()).map_err(|error| {
-            // Also half a file takes room where there is none.
-            let _ = fs::remove_file(&new);
-            failed(&error)
-        })
+        self.replace(&name(&journal.id), &text).map_err(|error| failed(&error))
     }
 
     /// Removes what crashes left, the journals of earlier boots, and those of
     /// this one beyond the last [`KEPT`], but none that is unfinished.
     fn forget(&self, boot_id: &str) -> Result<()> {
-        let left = self.names()?.into_iter().filter(|name| name.ends_with(NEW));
+        let left = self.names()?.into_iter().filter(|name| name.starts_with("fix-") && name.ends_with(NEW));
         let mut old: Vec<PathBuf> = left.map(|name| self.path.join(name)).collect();
         let (same, other): (Vec<Journal>, Vec<Journal>) =
             self.all()?.journals.into_iter().partition(|journal| journal.boot_id == boot_id);
@@ -124,23 +117,12 @@ impl Lock {
     }
 
     fn file(&self, id: &str) -> PathBuf {
-        self.path.join(format!("fix-{id}.json"))
+        self.path.join(name(id))
     }
 }
 
-/// The end of the name of a file that is not yet whole.
-const NEW: &str = ".new";
-
-fn new_name(id: &str) -> String {
-    format!("fix-{id}.json{NEW}")
-}
-
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn name(id: &str) -> String {
+    format!("fix-{id}.json")
 }
 
 fn busy(file: File, path: &Path) -> anyhow::Error {
