@@ -249,10 +249,10 @@ impl Keeper {
     pub fn watch(&self) -> Result<Flock<File>> {
         let name = format!("watch-{}-{}.lock", self.here.dev, self.here.ino);
         let file = self.file(&name)?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
             let path = self.folder.path().join(name);
             let message =
-                format!("another hostdiag watches this network namespace: {}: {error}", path.display());
+                format!("another hostdiag watches this network namespace: it holds {}", path.display());
             let hint = "systemctl status hostdiag-offload.service shows it, if it is the service";
             Failure::new(Code::Busy, message).hint(hint).into()
         })
