@@ -90,7 +90,7 @@ fn named(names: &[String]) -> OffloadData {
     let vlans = names.iter().enumerate().map(|(at, name)| device(name, at as u32 + 2, Some(1)));
     let mut namespace = Namespace::of_text(std::iter::once(device("eth0", 1, None)).chain(vlans).collect());
     namespace.name = Some(names.concat());
-    OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false }
+    OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false, held: Vec::new() }
 }
 
 proptest! {
