@@ -21,6 +21,7 @@ mod limits;
 #[path = "../../live/limits.rs"]
 mod limits_live;
 mod links;
+mod metrics;
 mod net_change;
 mod netem;
 mod offload;
