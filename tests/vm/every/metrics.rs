@@ -1,7 +1,9 @@
 //! `--metrics`: a VLAN that is healthy, broken, repaired, as Prometheus sees it.
 use std::fs;
 
-use crate::lab::{Link, NetNs, ethtool, hostdiag, run_fix};
+use nix::sys::signal::Signal;
+
+use crate::lab::{Link, NetNs, PolicyFile, Watch, ethtool, hostdiag, run_fix, wait_long_until};
 
 const SG: &str = "tx-scatter-gather";
 
@@ -43,5 +45,32 @@ fn metrics_follow_a_vlan_that_is_broken_and_repaired() {
     assert_eq!(values(&repaired, &feature("feature_lost")), [0.0]);
     assert_eq!(values(&repaired, &of("repairs_total")), [repairs[0] + 1.0]);
     assert_eq!(values(&repaired, &of("rollbacks_total")), values(&healthy, &of("rollbacks_total")));
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn metrics_of_a_watch_follow_what_it_sees() {
+    let namespace = NetNs::new("metrics");
+    let _entered = namespace.enter();
+    let (_nic, path) = (Link::veth("nic0", "far0"), "/tmp/hostdiag-watch.prom");
+    let policy = PolicyFile::new("mode = \"report\"\n");
+    let watch = Watch::with(policy.path(), &["--metrics", path]);
+    let _vlan = Link::vlan("vlan10", "nic0", 10);
+    let is = |series: &str, value: f64| {
+        wait_long_until(&format!("{series} is {value}"), || {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            values(&text, &format!("hostdiag_offload_{series}")) == [value]
+        });
+    };
+    let lost = format!("feature_lost{{device=\"vlan10\",feature=\"{SG}\"");
+    is(&lost, 0.0);
+    ethtool(&["-K", "vlan10", SG, "off"]);
+    is(&lost, 1.0);
+    let held = "device_held{device=\"vlan10\"";
+    is(held, 0.0);
+    assert!(hostdiag().args(["offload", "--hold", "vlan10"]).status().unwrap().success());
+    is(held, 1.0);
+    is("findings{verdict=\"lost-here\"", 0.0);
+    assert!(watch.end(Signal::SIGTERM).success());
     fs::remove_file(path).unwrap();
 }

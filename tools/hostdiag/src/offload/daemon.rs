@@ -37,6 +37,8 @@ pub struct Job<'a> {
     pub max_devices: usize,
     /// As long each device is watched after its repair.
     pub observe: Duration,
+    /// Where metrics of each look go.
+    pub metrics: Option<&'a Path>,
 }
 
 /// As long nothing may change before a look, and after which time it looks all the same.
@@ -45,6 +47,8 @@ const PACE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_s
 const REST: u32 = 4;
 /// After that long it tries again what did not go because of others.
 const RETRY: Duration = Duration::from_secs(5);
+/// After that long metrics are written again, so that one sees that it runs.
+const METRICS: Duration = Duration::from_secs(300);
 
 struct Daemon<'a> {
     job: &'a Job<'a>,
@@ -152,6 +156,9 @@ impl Daemon<'_> {
         match done {
             Ok(()) => self.log.forget("failed"),
             Err(error) => self.failed(&error),
+        }
+        if self.job.metrics.is_some() {
+            self.again.get_or_insert_with(|| Instant::now() + METRICS);
         }
         self.tell_status();
     }

@@ -9,7 +9,7 @@ pub mod intent;
 pub mod judge;
 pub mod links;
 pub mod live;
-
+pub mod metrics;
 pub mod offer;
 pub mod policy;
 pub mod quirk;

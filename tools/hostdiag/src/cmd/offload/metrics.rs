@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, bail};
 use hostdiag_model::Recording;
 use hostdiag_model::recording::Data;
-use hostdiag_report::metrics as render;
 
 use super::{Args, NO_AUDIT};
-use crate::offload::fix::history;
-use crate::offload::policy::Allowed;
+use crate::offload::metrics::{self, Audited};
 use crate::offload::rules::Rules;
 use crate::output;
 
@@ -39,27 +37,10 @@ pub(super) fn look(path: &Path, args: &Args, rules: &Rules) -> Result<()> {
 /// The file cannot be written, or would not be served as a whole; the one before stays.
 pub(super) fn write(path: &Path, recording: &Recording, rules: &Rules) -> Result<()> {
     let Data::Offload(data, audit) = &recording.data else { bail!(NO_AUDIT) };
-    // Who may not read the history has no counts of it, which is not 0.
-    let history = match history::read(Path::new(history::FILE)) {
-        Ok((entries, _)) => Some(entries),
-        Err(error) => {
-            output::warn(&format!("no metrics of repairs: {error:#}"));
-            None
-        }
-    };
     let took_ms = recording.elapsed_ms.unwrap_or_default();
-    let text = render::text(&render::Look {
-        version: &recording.tool,
-        data,
-        audit,
-        counts: &|device, feature| rules.policy().repairs(device, feature) == Allowed::Yes,
-        history: history.as_deref(),
-        held: None,
-        ended_ms: recording.started_ms.saturating_add(took_ms),
-        took_ms,
-    });
-    render::check::check(&text)
-        .map_err(|wrong| anyhow!("node_exporter would drop them: {wrong}"))
-        .with_context(|| format!("no metrics were written to {}", path.display()))?;
-    output::publish(path, &text)
+    let ended_ms = recording.started_ms.saturating_add(took_ms);
+    if let Some(why) = metrics::write(path, &Audited { data, audit, rules, ended_ms, took_ms })? {
+        output::warn(&format!("no metrics of repairs: {why:#}"));
+    }
+    Ok(())
 }

@@ -13,8 +13,12 @@ use crate::output;
 
 /// Watches until a signal comes.
 pub(super) fn watch(args: &Args) -> Result<Status> {
-    let (policy, max_devices) = (args.policy.as_deref(), args.fix.max_devices);
-    daemon::run(&Job { policy, max_devices, observe: args.fix.observe })?;
+    daemon::run(&Job {
+        policy: args.policy.as_deref(),
+        max_devices: args.fix.max_devices,
+        observe: args.fix.observe,
+        metrics: args.metrics.as_deref(),
+    })?;
     Ok(Status::Fine)
 }
 

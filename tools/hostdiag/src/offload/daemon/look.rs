@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use hostdiag_model::audit::{Entry, Verdict};
 use hostdiag_model::stack::{Position, Stack};
 use hostdiag_model::{Audit, FeatureName, Namespace};
@@ -14,6 +14,7 @@ use super::log::{Message, Priority};
 use crate::offload::from::now_ms;
 use crate::offload::held::seen::{Decision, Seen, observe};
 use crate::offload::live::{self, Scope};
+use crate::offload::metrics::{self, Audited};
 use crate::offload::policy::{Allowed, Policy};
 
 /// What a look saw that a repair goes by.
@@ -43,6 +44,7 @@ impl Daemon<'_> {
     /// Looks, and says what is new. `None` while the policy is broken: what is lost is
     /// for it to say.
     pub(super) fn look(&mut self, since_boot_ms: u64) -> Result<Option<Looked>> {
+        let started_ms = now_ms();
         let (mut data, _) = live::data(&Scope::Here)?;
         let seen = self.keeper.update(|space, now| {
             let decisions = observe(&mut space.devices, &data.namespaces[0], now, since_boot_ms);
@@ -55,7 +57,14 @@ impl Daemon<'_> {
         data.held = space.held(now);
         let Some(rules) = &self.rules else { return Ok(None) };
         rules.check_features(&data)?;
-        let audit = rules.audit(&data, now_ms());
+        let ended_ms = now_ms();
+        let audit = rules.audit(&data, ended_ms);
+        if let Some(path) = self.job.metrics {
+            let took_ms = ended_ms.saturating_sub(started_ms);
+            let written =
+                metrics::write(path, &Audited { data: &data, audit: &audit, rules, ended_ms, took_ms });
+            self.tell_metrics(written.err());
+        }
         let namespace = data.namespaces.swap_remove(0);
         let causes = self.causes(&namespace, &audit, &Ages { seen: &space.devices, boot_ms: now.boot_ms });
         self.tell_changes(&audit, &causes);
@@ -80,6 +89,12 @@ impl Daemon<'_> {
             }
         }
         causes
+    }
+
+    fn tell_metrics(&mut self, failed: Option<Error>) {
+        let Some(error) = failed else { return self.log.forget("metrics") };
+        let text = format!("{error:#}");
+        self.log.once(&Message { priority: Priority::Error, event: "metrics", text, fields: &[] });
     }
 
     fn tell_decision(&self, decision: &Decision) {
