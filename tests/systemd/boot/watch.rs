@@ -3,7 +3,7 @@ use std::process::Command;
 
 use super::{SG, property, said_by};
 use crate::config::ConfigFile;
-use crate::lab::{Link, ethtool, feature, run, wait_until};
+use crate::lab::{Link, ethtool, feature, run, wait_long_until as wait_until};
 
 const UNIT: &str = "hostdiag-offload.service";
 const POLICY: &str = "/etc/hostdiag/offload.toml";
@@ -73,11 +73,11 @@ fn boot_watch_lives_under_its_watchdog_and_comes_back_when_it_is_killed() {
     let _short = ConfigFile::write(
         format!("/run/systemd/system/{UNIT}.d/short.conf"),
         0o644,
-        "[Service]\nWatchdogSec=1s\nRestartSec=100ms\n",
+        "[Service]\nWatchdogSec=5s\nRestartSec=100ms\n",
     );
     run("systemctl", &["daemon-reload"]);
     run("systemctl", &["restart", UNIT]);
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    std::thread::sleep(std::time::Duration::from_secs(8));
     assert_eq!((property(UNIT, "ActiveState"), property(UNIT, "NRestarts")), ("active".into(), "0".into()));
     // Repaired before; whoever switches it off now wants it so.
     ethtool(&["-K", "vlan20", "sg", "off"]);
