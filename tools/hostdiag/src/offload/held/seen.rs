@@ -44,7 +44,8 @@ pub struct Seen {
 pub enum Wish {
     /// Off since the device was set up.
     Lost,
-    /// Repaired by the watch.
+    /// On again: repaired by the watch, or after somebody had switched it off. Off once
+    /// more is a decision.
     Repaired,
     /// A repair did not help, or did harm, while the stack of the device was such.
     InVain {
@@ -130,6 +131,7 @@ impl Seen {
                 Some(Wish::InVain { wanted, .. }) if !state.active() && state.wanted() == wanted => continue,
                 Some(Wish::Lost | Wish::SwitchedOff { .. }) if off => continue,
                 Some(Wish::Repaired) | None if !off => continue,
+                Some(Wish::SwitchedOff { .. }) if !off => Some(Wish::Repaired),
                 Some(_) if !off => None,
                 None if setting_up => Some(Wish::Lost),
                 _ => {

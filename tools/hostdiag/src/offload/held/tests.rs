@@ -61,6 +61,10 @@ fn what_was_off_from_the_start_may_be_repaired_once_and_at_any_time() {
     let found = observe(&mut devices, &vlan(Off, On), at(MADE + 2000), 0);
     assert_eq!(found[0].features, [FeatureName::from(SG)]);
     assert!(!may(&devices, &vlan(Off, On), 1, SG));
+    // And again after somebody had it on, though it is still young.
+    assert_eq!(observe(&mut devices, &vlan(On, On), at(MADE + 3000), 0), []);
+    let found = observe(&mut devices, &vlan(Off, On), at(MADE + 4000), 0);
+    assert_eq!(found[0].features, [FeatureName::from(SG)]);
 }
 
 #[test]
