@@ -29,7 +29,12 @@ fuzz_target!(|json: &[u8]| {
         let devices = if text.is_empty() { Vec::new() } else { text::parse(text).expect("complete") };
         let mut namespace = Namespace::of_text(devices);
         if links::merge(&mut namespace, json).is_ok() {
-            let data = OffloadData { namespaces: vec![namespace], intents: None, intents_incomplete: false, held: Vec::new() };
+            let data = OffloadData {
+                namespaces: vec![namespace],
+                intents: None,
+                intents_incomplete: false,
+                held: Vec::new(),
+            };
             let _ = judge::audit(&data, &|_, _| None);
             let _ = matrix::matrices(&data.namespaces, true);
         }
