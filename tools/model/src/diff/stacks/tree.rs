@@ -33,6 +33,9 @@ pub struct Tree {
     /// Counts of stacks that end here, by node and recording.
     counts: Vec<u64>,
     children: Children,
+    /// Where the last stack ended. Behind it is often what the next one begins to differ
+    /// with: files of one kind of load have their stacks in the same order.
+    last: NodeId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl Tree {
         names.add("", Which::A);
         let counts = vec![0; sides.len()];
         let nodes = vec![Node { name: 0, parent: 0 }];
-        Self { sides, names, nodes, counts, children: Children::default() }
+        Self { sides, names, nodes, counts, children: Children::default(), last: 0 }
     }
 
     /// One whose names stay as they are spelt: for what is not compared.
@@ -80,6 +83,10 @@ impl Tree {
     pub(super) fn child(&mut self, parent: NodeId, name: &str, recording: usize) -> Result<NodeId, Full> {
         let side = self.sides.get(recording).copied().unwrap_or(Which::A);
         let node = Node { name: self.names.add(name, side), parent };
+        let guess = self.last + 1;
+        if self.nodes.get(guess as usize) == Some(&node) {
+            return Ok(guess);
+        }
         if let Some(child) = self.children.find(node, &self.nodes) {
             return Ok(child);
         }
@@ -94,6 +101,7 @@ impl Tree {
 
     /// Counts so many stacks that end at a node.
     pub(super) fn count(&mut self, node: NodeId, recording: usize, count: u64) {
+        self.last = node;
         if let Some(sum) = self.counts.get_mut(node as usize * self.sides.len() + recording) {
             *sum = sum.saturating_add(count);
         }
@@ -101,7 +109,7 @@ impl Tree {
 
     /// With sums, and in an order that does not depend on that of the input.
     pub fn finish(self) -> Grown {
-        let Self { sides, names, nodes, mut counts, children } = self;
+        let Self { sides, names, nodes, mut counts, children, last: _ } = self;
         drop(children);
         let width = sides.len();
         let mut sizes = vec![1u32; nodes.len()];
