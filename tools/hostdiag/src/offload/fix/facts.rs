@@ -1,6 +1,7 @@
 //! What a plan needs to know beyond the audit.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::Path;
 
 use anyhow::Result;
@@ -87,13 +88,29 @@ pub fn gather(netns: Option<&str>) -> Result<Facts> {
 }
 
 fn here(name: Option<String>) -> Result<Facts> {
-    let held = if name.is_none() { held::here()? } else { Vec::new() };
+    let held = if name.is_none() { held()? } else { Ok(Vec::new()) };
     let mut namespace = live::whole(name)?;
+    let held = held.unwrap_or_else(|problem| {
+        namespace.problems.push(problem);
+        Vec::new()
+    });
     let more = more(&mut namespace);
     let found = live::intents(std::slice::from_ref(&namespace));
     let intents_incomplete = !found.problems.is_empty();
     namespace.problems.extend(found.problems);
     Ok(Facts { namespace, more, intents: found.intents, intents_incomplete, held })
+}
+
+/// Who may not read what is held may see a plan all the same; who may repair can read it.
+fn held() -> Result<Result<Vec<Held>, Problem>> {
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    match held::here() {
+        Ok(held) => Ok(Ok(held)),
+        Err(error) if error.downcast_ref().is_some_and(refused) => {
+            Ok(Err(Problem { subject: "what is held".into(), message: format!("{error:#}") }))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn more(namespace: &mut Namespace) -> BTreeMap<u32, More> {
