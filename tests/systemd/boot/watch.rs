@@ -10,7 +10,11 @@ const POLICY: &str = "/etc/hostdiag/offload.toml";
 
 #[track_caller]
 fn wait_feature(device: &str, state: &str) {
-    wait_until(&format!("{SG} of {device} is {state}; {}", said_by(UNIT)), || feature(device, SG) == state);
+    // networkd makes it when it gets to that.
+    let there = std::path::Path::new("/sys/class/net").join(device);
+    wait_until(&format!("{SG} of {device} is {state}; {}", said_by(UNIT)), || {
+        there.exists() && feature(device, SG) == state
+    });
 }
 
 #[track_caller]

@@ -72,6 +72,7 @@ fn order<'a>(args: &'a Args, rules: &'a Rules, netns: Option<&'a Netns>) -> Orde
         observe: args.fix.observe,
         reason: args.fix.reason.as_deref(),
         unattended: None,
+        beat: None,
     }
 }
 

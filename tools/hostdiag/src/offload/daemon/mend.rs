@@ -36,6 +36,7 @@ impl Daemon<'_> {
         let reason: Vec<String> =
             looked.causes.iter().take(REASONS).map(|(device, cause)| format!("{device}: {cause}")).collect();
         let reason = Some(reason.join("; ")).filter(|reason| !reason.is_empty());
+        let manager = &self.manager;
         let order = Order {
             netns: None,
             rules,
@@ -45,6 +46,7 @@ impl Daemon<'_> {
             observe: self.job.observe,
             reason: reason.as_deref(),
             unattended: Some(&unattended),
+            beat: Some(&|| manager.alive()),
         };
         // Most of what a look finds again it may not repair: no lock, no journal for that.
         if repair::plan(&order)?.1.steps.is_empty() {

@@ -18,13 +18,15 @@ use crate::stop::Stop;
 pub struct Host<'a> {
     changer: Changer,
     stop: &'a Stop,
+    beat: Option<&'a (dyn Fn() + Sync)>,
     started: Instant,
 }
 
 impl<'a> Host<'a> {
-    /// Opens what changes are made with. `stop` ends a wait early.
-    pub fn open(stop: &'a Stop) -> Result<Self> {
-        Ok(Self { changer: Changer::open()?, stop, started: Instant::now() })
+    /// Opens what changes are made with. `stop` ends a wait early; `beat` is called before
+    /// each, and no wait is longer than a second.
+    pub fn open(stop: &'a Stop, beat: Option<&'a (dyn Fn() + Sync)>) -> Result<Self> {
+        Ok(Self { changer: Changer::open()?, stop, beat, started: Instant::now() })
     }
 }
 
@@ -46,6 +48,9 @@ impl Kernel for Host<'_> {
     }
 
     fn wait(&mut self, time: Duration) -> bool {
+        if let Some(beat) = self.beat {
+            beat();
+        }
         self.stop.wait(time)
     }
 }

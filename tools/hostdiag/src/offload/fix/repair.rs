@@ -45,6 +45,8 @@ pub struct Order<'a> {
     pub reason: Option<&'a str>,
     /// What may be done while nobody watches; absent where somebody does.
     pub unattended: Option<&'a Unattended<'a>>,
+    /// Called all the while a device is watched, more than once a second.
+    pub beat: Option<&'a (dyn Fn() + Sync)>,
 }
 
 /// How a repair ended.
@@ -125,7 +127,7 @@ pub fn repair(order: &Order<'_>, stop: &Stop, audience: &mut dyn Audience) -> Re
     if !plan.steps.is_empty() {
         let journal = start(order, &lock, &facts, &plan)?;
         let id = journal.id.clone();
-        let mut kernel = Host::open(stop)?;
+        let mut kernel = Host::open(stop, order.beat)?;
         let (observe, facts) = (order.observe, &facts);
         let mut work = Run { kernel: &mut kernel, facts, lock: &lock, journal, observe, interrupted };
         work.steps(&plan, &mut |step, done| {
@@ -211,7 +213,7 @@ fn take_back(lock: &Lock, mut journal: Journal, scope: Scope, stop: &Stop) -> Re
             return Err(Failure::new(Code::NoSuchNetns, message).hint(hint).into());
         }
         let now = facts::gather(None)?;
-        back::take(lock, &mut journal, scope, (&mut Host::open(stop)?, &now))
+        back::take(lock, &mut journal, scope, (&mut Host::open(stop, None)?, &now))
     };
     match &space.name {
         Some(name) if !Space::here(None)?.same(&space) => netns::within(&netns::named(name)?, work),
