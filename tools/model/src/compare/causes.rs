@@ -205,18 +205,32 @@ fn cause(rule: &'static Rule, rows: &[Difference], symptoms: &[Symptom]) -> Opti
         return None;
     }
     let mut found: Vec<&Symptom> = symptoms.iter().filter(|symptom| symptom.fits(rule)).collect();
-    // The values of settings say which side is worse off, or else the symptoms do.
-    let said = settings.iter().filter_map(|row| Some(rule.of(row)?.direction(row))).find(|way| *way != 0);
     let seen = || {
         let most = found.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
         most.map_or(0, |symptom| if symptom.change() > 0.0 { 1 } else { -1 })
     };
-    let way = said.unwrap_or_else(seen);
+    let way = said(rule, &settings).unwrap_or_else(seen);
     found.retain(|symptom| symptom.change() * f64::from(way) > 0.0);
     settings.retain(|row| rule.of(row).is_some_and(|one| [0, way].contains(&one.direction(row))));
+    // Those whose values say so come first.
+    let tells = |row: &Difference| rule.of(row).is_some_and(|one| one.direction(row) == way);
+    settings.sort_by_key(|row| (row.class, !tells(row), row.places.is_empty()));
     let worse = if way > 0 { Which::B } else { Which::A };
     let symptoms = kept(found);
     (!symptoms.is_empty()).then_some(Cause { rule, settings, symptoms, worse, cores: None })
+}
+
+/// Which side the values of settings call the worse: those that somebody set, where there
+/// are any. Where they contradict each other, and where they say nothing, symptoms tell.
+fn said(rule: &Rule, settings: &[Difference]) -> Option<i8> {
+    let first = settings.first()?.class;
+    let ways = settings.iter().filter(|row| row.class == first).map(|row| match rule.of(row) {
+        Some(one) => one.direction(row),
+        None => 0,
+    });
+    let mut ways = ways.filter(|way| *way != 0);
+    let way = ways.next()?;
+    ways.all(|other| other == way).then_some(way)
 }
 
 /// Whether one kernel alone has such a setting: that it is n/a on the other says nothing.

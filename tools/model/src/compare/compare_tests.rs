@@ -239,6 +239,26 @@ fn what_somebody_set_comes_before_what_the_os_brings() {
 }
 
 #[test]
+fn symptoms_tell_where_settings_contradict_each_other() {
+    let memory = |host: &Fixture, net: &'static str, tcp: &'static str| {
+        let mut host = host.clone();
+        host.settings.push((Area::Sysctl, None, "net.core.wmem_max", net, None));
+        host.settings.push((Area::Sysctl, None, "net.ipv4.tcp_wmem", tcp, None));
+        host
+    };
+    let small = memory(&service(), "4194304", "4096 8192 8192");
+    let large = memory(&service(), "212992", "4096 16384 4194304");
+    for (waits, worse, settings) in [(1, Which::B, "net.ipv4.tcp_wmem"), (0, Which::A, "net.core.wmem_max")] {
+        let mut hosts = [large.clone(), small.clone()];
+        hosts[waits].profile.push(("main;process;tcp_sendmsg;sk_stream_wait_memory", CORE));
+        let found = report(&hosts[0], &hosts[1]);
+        let cause = found.causes.iter().find(|cause| cause.rule.id == "tcp-memory").unwrap();
+        let names: Vec<&str> = cause.settings.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!((cause.worse, names), (worse, vec![settings]));
+    }
+}
+
+#[test]
 fn what_a_counter_of_the_users_says_is_the_work() {
     let [good, bad] = article();
     let counted = |fixture: &Fixture, which, each: &[(u64, u64)]| {
