@@ -68,16 +68,24 @@ pub(crate) fn carried(report: &Report, cause: &Cause) -> String {
     } else {
         ""
     };
-    let total = report.cores.map(|cores| cores.difference());
-    let cores = match (cause.cores, total) {
+    let cores = part_of(cause.cores, report.cores.map(|cores| cores.difference()));
+    format!("{class}{cores}")
+}
+
+/// What a cause carries, beside the change in all; another change may go against it.
+fn part_of(cores: Option<f64>, total: Option<f64>) -> String {
+    match (cores, total) {
+        (Some(cores), Some(total)) if cores * total > total * total => {
+            let [cores, total] = [cores, total].map(signed);
+            format!("   explains {cores} cores, more than the change of {total} in all")
+        }
         (Some(cores), Some(total)) if cores * total > 0.0 => {
             format!("   explains {} of {} cores", short(cores.abs()), short(total.abs()))
         }
         (Some(cores), Some(_)) => format!("   {} cores, against the change", signed(cores)),
         (Some(cores), None) => format!("   {} cores", signed(cores)),
         _ => String::new(),
-    };
-    format!("{class}{cores}")
+    }
 }
 
 /// Settings that differ in the same way in the same places together: the first of them, and
@@ -224,5 +232,21 @@ fn on(host: &HostOf, command: &str) -> String {
     match &host.remote {
         Some(target) => format!("ssh {} sudo {command}", shell(target)),
         None => format!("on {}: sudo {command}", host.host.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part_of;
+
+    #[test]
+    fn a_part_is_told_beside_the_whole() {
+        assert_eq!(part_of(Some(2.0), Some(8.0)), "   explains 2 of 8 cores");
+        assert_eq!(part_of(Some(-2.0), Some(-8.0)), "   explains 2 of 8 cores");
+        let more = "   explains +3 cores, more than the change of +2 in all";
+        assert_eq!(part_of(Some(3.0), Some(2.0)), more);
+        assert_eq!(part_of(Some(-1.0), Some(8.0)), "   -1 cores, against the change");
+        assert_eq!(part_of(Some(1.0), None), "   +1 cores");
+        assert_eq!(part_of(None, Some(8.0)), "");
     }
 }
