@@ -58,6 +58,30 @@ fn a_file_is_its_owners_and_has_what_stdout_has() {
 }
 
 #[test]
+fn a_kept_comparison_knows_what_work_was_said() {
+    let folder = Folder::new("output-compare");
+    let (good, bad) = (compared("good"), compared("bad"));
+    let path = folder.0.join("cmp.hd");
+    let work = |output: &Output| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().find(|line| line.starts_with("work ")).unwrap_or_default().to_owned()
+    };
+    for said in ["10,9.5", "0.003,0.001"] {
+        let line = format!("compare --work {said} IN {}", bad.display());
+        let output = run(&line, &good, &to(&path), "");
+        let again = run("report IN", &path, "", "");
+        let [first, again] = [&output, &again].map(work);
+        assert!(first.contains("as said"), "{first}");
+        assert_eq!(first, again.replace("as counted or said", "as said"));
+    }
+}
+
+/// A recording of one of two hosts.
+fn compared(name: &str) -> std::path::PathBuf {
+    root().join(format!("tests/recordings/compare/{name}-stable.hd"))
+}
+
+#[test]
 fn a_file_has_no_colours_and_a_link_stays() {
     let folder = Folder::new("coloured");
     let (path, link) = (folder.file("result", b""), folder.0.join("link"));

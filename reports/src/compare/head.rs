@@ -69,7 +69,8 @@ fn amounts(measure: &Measure) -> String {
         WorkKind::PacketsReceived => (1.0, " packets/s received"),
         WorkKind::ContextSwitches => (1.0, " context switches/s"),
         WorkKind::Given => (1.0, " a second, as said"),
-        WorkKind::Counted => (1.0, " a second, by --work-cmd"),
+        // What was said is kept as if it had been counted.
+        WorkKind::Counted => (1.0, " a second, as counted or said"),
     };
     format!("A {}  B {}{unit}", short(measure.a * factor), short(measure.b * factor))
 }

@@ -121,8 +121,8 @@ pub struct Side {
     /// The host's clock minus ours, in microseconds; absent where it was not measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clock_offset_us: Option<i64>,
-    /// What the host did while it was recorded, by a counter of the user's; the same in all
-    /// recordings that were made in one go. Absent where none was named.
+    /// What the host did while it was recorded, by a counter of the user's or as the user
+    /// said; the same in all recordings that were made in one go. Absent where none was named.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub work: Option<WorkDone>,
 }

@@ -81,7 +81,7 @@ fn group(text: &str) -> Result<(String, Vec<String>), String> {
 pub fn run(args: &Args, look: Look) -> Result<Status> {
     let (groups, failed) = groups(args)?;
     if let Some(path) = &args.output {
-        let kept = sides::joined(&groups);
+        let kept = sides::joined(&groups, args.work);
         output::save(path, |out| kept.write(out))?;
     }
     let report = of(groups, args.work)?;

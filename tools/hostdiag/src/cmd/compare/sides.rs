@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use hostdiag_model::compare::{Group, Member};
-use hostdiag_model::recording::Side;
+use hostdiag_model::recording::{Side, WorkDone};
 use hostdiag_model::{Capture, Recording};
 
 use super::super::record::begins;
@@ -136,22 +136,31 @@ pub(super) fn both(text: &str) -> Result<[Group; 2]> {
     Ok(split(Capture { recordings }))
 }
 
-/// The recordings of both sides, each with the side that it is of.
-pub(super) fn joined(groups: &[Group; 2]) -> Capture {
+/// The recordings of both sides, each with the side that it is of, and with the work that
+/// the user said it does in a second.
+pub(super) fn joined(groups: &[Group; 2], work: Option<[f64; 2]>) -> Capture {
     let mut all = Vec::new();
-    for group in groups {
+    let work = [0, 1].map(|side| work.map(|work| said(work[side])));
+    for (group, work) in groups.iter().zip(work) {
         for member in &group.members {
-            all.extend(member.capture.recordings.iter().map(|one| Recording {
-                side: Some(Side {
+            all.extend(member.capture.recordings.iter().map(|one| {
+                let known = one.side.clone().unwrap_or_default();
+                let side = Side {
                     group: group.name.clone(),
                     target: member.target.clone(),
-                    ..one.side.clone().unwrap_or_default()
-                }),
-                ..one.clone()
+                    work: work.or(known.work),
+                    ..known
+                };
+                Recording { side: Some(side), ..one.clone() }
             }));
         }
     }
     Capture { recordings: all }
+}
+
+/// So much in a second, over a time that keeps its digits.
+fn said(work: f64) -> WorkDone {
+    WorkDone { thousandths: (work * 1e6).round() as u64, over_us: 1_000_000_000 }
 }
 
 /// Recordings of two sides by the side and host they are of; the side that comes first
