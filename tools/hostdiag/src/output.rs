@@ -162,13 +162,32 @@ pub fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "warning: {}", hostdiag_report::page::harmless(text));
 }
 
-/// Creates a file that only its owner can read, in the place of what was there.
+/// The name of a file to keep a recording in, beside what goes to stdout.
+///
+/// # Errors
+/// `-`, which elsewhere is stdout.
+pub fn file_name(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("the name of a file, beside the result; /dev/stdout is stdout, ./- a file".into()),
+        name => Ok(name.into()),
+    }
+}
+
+/// Creates a file that only its owner can read, in the place of what was there. A device
+/// or pipe is written to as it is.
 ///
 /// # Errors
 /// It cannot be created.
 pub fn create(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.with_context(|| format!("failed to create {}", path.display()))
+    let create = || {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        // Of a file that was there the mode is what it was.
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        io::Result::Ok(file)
+    };
+    create().with_context(|| format!("failed to create {}", path.display()))
 }
 
 /// Creates a file of this mode that nobody else has made or linked to something: only what
@@ -249,6 +268,19 @@ mod tests {
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         save(Path::new("/dev/null"), |out| out.write_all(b"x")).unwrap();
         assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_created_is_its_owners_alone() {
+        let folder = std::env::temp_dir().join(format!("hostdiag-create-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("recording");
+        std::fs::write(&path, "for all").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let mode = create(&path).unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!((mode & 0o777, std::fs::read(&path).unwrap().len()), (0o600, 0));
+        create(Path::new("/dev/null")).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -63,7 +63,7 @@ pub struct Args {
     #[command(flatten)]
     pub shown: Shown,
     /// Keep the recordings of both sides in FILE, for `hostdiag report`.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output::file_name)]
     pub output: Option<PathBuf>,
 }
 

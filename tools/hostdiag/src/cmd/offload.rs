@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Keep the recording in FILE; --from reads it again.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output::file_name)]
     pub output: Option<PathBuf>,
     /// Also write metrics of the whole audit to FILE, for node_exporter; its name ends with .prom.
     #[arg(long, value_name = "FILE", value_parser = metrics::file,

@@ -44,7 +44,7 @@ pub struct Args {
     #[command(flatten)]
     pub remote: RemoteArgs,
     /// The file that is written.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = output::file_name)]
     pub output: PathBuf,
 }
 

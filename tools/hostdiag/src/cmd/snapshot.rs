@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration::parse)]
     pub interval: Duration,
     /// Keep the recording in FILE; `hostdiag report` shows it again.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = output::file_name)]
     pub output: Option<PathBuf>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]

@@ -83,7 +83,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Keep the recording in FILE; `hostdiag report` shows it again.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = crate::output::file_name)]
     pub output: Option<PathBuf>,
 }
 
