@@ -20,7 +20,7 @@ struct vlan_features_record {
 #define STRIDE 4
 #define STACK_FRAMES (2 * MAX_FRAMES + STRIDE - 1)
 // Words that a stack is known by, with those that are no frames.
-#define STACK_WORDS (STACK_FRAMES + 5)
+#define STACK_WORDS (STACK_FRAMES + 4)
 // Places that a CPU remembers to have woken user space for.
 #define WOKEN 64
 
@@ -57,6 +57,8 @@ struct stack_scratch {
 	__u64 lost; // events whose stack found no room
 	__u64 nested; // events while another had this memory
 	__u32 busy;
+	__u32 long_kernel; // 1 once a part of the kernel was longer than most
+	__u32 long_user; // likewise of a process
 	__u32 pad; // 0
 	__u64 woken[WOKEN];
 	struct stack_record record;

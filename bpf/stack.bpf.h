@@ -12,6 +12,8 @@
 #include "hostdiag.h"
 
 #define FRAME_BYTES (MAX_FRAMES * 8)
+// As many as a part of most stacks has.
+#define SHORT_BYTES (31 * 8)
 
 // Which parts of a stack are asked for.
 const volatile __u32 with_kernel = 1;
@@ -81,14 +83,15 @@ static __always_inline void hash(struct stack_record *record, __u64 process)
 			sum(&sums, i + j, record->frames[i + j]);
 	}
 	sum(&sums, STACK_FRAMES, process);
-	sum(&sums, STACK_FRAMES + 1, record->slot);
-	sum(&sums, STACK_FRAMES + 2, (__u64)(__u32)record->kernel << 32 | (__u32)record->user);
+	// Lengths and error numbers have 16 bits each.
+	sum(&sums, STACK_FRAMES + 1,
+	    (__u64)record->slot << 32 | (__u32)record->kernel << 16 | (__u16)record->user);
 	if (by_name) {
 		__u64 name[2];
 
 		__builtin_memcpy(name, record->comm, sizeof(name));
-		sum(&sums, STACK_FRAMES + 3, name[0]);
-		sum(&sums, STACK_FRAMES + 4, name[1]);
+		sum(&sums, STACK_FRAMES + 2, name[0]);
+		sum(&sums, STACK_FRAMES + 3, name[1]);
 	}
 	record->key = sums;
 }
@@ -110,22 +113,39 @@ static __always_inline __u64 start_of_stack(void)
 	return mm ? BPF_CORE_READ(mm, start_stack) : 0;
 }
 
-static __always_inline void walk(void *ctx, struct stack_record *record)
+// A part of the stack. The kernel clears what it leaves of the room that it is given,
+// which takes longer than to hash a short one: there is little, until this CPU has
+// seen a long one.
+static __always_inline __s32 part(void *ctx, void *frames, __u32 *is_long, __u64 flags)
 {
+	__s32 length;
+
+	if (!*is_long) {
+		length = bpf_get_stack(ctx, frames, SHORT_BYTES, flags);
+		if (length < SHORT_BYTES)
+			return length;
+		*is_long = 1;
+	}
+	return bpf_get_stack(ctx, frames, FRAME_BYTES, flags);
+}
+
+static __always_inline void walk(void *ctx, struct stack_scratch *mine)
+{
+	struct stack_record *record = &mine->record;
 	void *frames = record->frames;
 
 	record->kernel = 0;
 	record->user = 0;
 	record->program = 0;
 	if (with_kernel)
-		record->kernel = bpf_get_stack(ctx, frames, FRAME_BYTES, 0);
+		record->kernel = part(ctx, frames, &mine->long_kernel, 0);
 	if (!with_user)
 		return;
 	record->program = start_of_stack();
 	// A thread of the kernel has none, which is no failure.
 	if (record->program)
-		record->user = bpf_get_stack(ctx, frames + bytes(record->kernel), FRAME_BYTES,
-					     BPF_F_USER_STACK);
+		record->user = part(ctx, frames + bytes(record->kernel), &mine->long_user,
+				    BPF_F_USER_STACK);
 }
 
 // Whether user space is to be woken for a stack: at once where it has to read a
@@ -178,7 +198,7 @@ static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scra
 	record->pid = pid_ns ? current_pid_tgid() >> 32 : process;
 	if (by_name)
 		bpf_get_current_comm(record->comm, sizeof(record->comm));
-	walk(ctx, record);
+	walk(ctx, mine);
 	// An address of a process means something in that process alone, while it runs
 	// that program.
 	apart = by_process || record->user;

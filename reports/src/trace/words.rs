@@ -94,6 +94,7 @@ pub fn because(reason: &Reason) -> String {
     match reason {
         Reason::Asked => ": asked for".into(),
         Reason::Few => ": in BTF, unique".into(),
+        Reason::Stacks => ": least to walk for a stack".into(),
         Reason::Many => ": all in one go".into(),
         Reason::NotInBtf => ": not in BTF, or not unique".into(),
         Reason::NoMulti => ": this kernel has no kprobe.multi".into(),

@@ -12,7 +12,7 @@ use crate::kernel::{leftovers, tracefs};
 use crate::output::{self, Look};
 use crate::probe::stack::{self, At, Options};
 use crate::probe::stackcount::Counting;
-use crate::probe::targets::Targets;
+use crate::probe::targets::{Request, Targets};
 use crate::stop::Stop;
 
 /// Count call stacks of functions, and tracepoints.
@@ -99,7 +99,7 @@ pub fn run(args: &Args, look: Look) -> Result<Status> {
     let stop = Stop::new()?;
     leftovers::remove_stale_events(tracefs());
     let (filter, watch) = args.trace.run.filter()?;
-    let targets = Targets::resolve(&args.trace.request())?;
+    let targets = Targets::resolve(&Request { stacks: true, ..args.trace.request() })?;
     let session = Session::new(&args.trace.run, "stackcount");
     let mut asked = session.asked(&args.trace.patterns, &filter);
     asked.stacks = args.shown();

@@ -10,7 +10,9 @@ use hostdiag_model::trace::{Mechanism, Reason};
 use crate::fail::{Code, Failure};
 
 /// So many functions are attached by fentry where kprobe.multi could do it too:
-/// the cost of an event is lower, that of attaching grows with the number.
+/// the cost of an event is lower, that of attaching grows with the number. Not where
+/// stacks are walked: from a trampoline the kernel has to walk half a dozen frames more
+/// (perf_callchain_kernel() without registers), which costs more than it saves.
 pub const FEW: usize = 8;
 /// So many where the kernel has no kprobe.multi.
 const FEW_WITHOUT_MULTI: usize = 16;
@@ -56,6 +58,17 @@ pub enum Sides {
     Both,
 }
 
+/// What a tool needs of the mechanisms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// `--attach`.
+    pub way: Way,
+    /// What of a call is looked at.
+    pub sides: Sides,
+    /// Stacks are walked, and kprobe.multi loses no call unseen.
+    pub stacks: bool,
+}
+
 /// So many functions are attached by fentry where the kernel has no kprobe.multi.
 pub fn few_without_multi(sides: Sides) -> usize {
     match sides {
@@ -70,20 +83,15 @@ pub fn few_without_multi(sides: Sides) -> usize {
 ///
 /// # Errors
 /// `too-many-functions` where one by one would take long and `yes` is not given.
-pub fn groups(
-    (way, sides): (Way, Sides),
-    mass: &[Mechanism],
-    fits: &[bool],
-    yes: bool,
-) -> Result<Vec<Group>, Failure> {
+pub fn groups(need: Need, mass: &[Mechanism], fits: &[bool], yes: bool) -> Result<Vec<Group>, Failure> {
     let all: Vec<usize> = (0..fits.len()).collect();
     let one = |mechanism| vec![Group { functions: all.clone(), ways: vec![(mechanism, Reason::Asked)] }];
-    let groups = match (way, sides) {
+    let groups = match (need.way, need.sides) {
         (Way::Fentry, _) => one(Mechanism::Fentry),
         (Way::Session, Sides::Both) => one(Mechanism::KprobeSession),
         (Way::Session | Way::Multi, _) => one(Mechanism::KprobeMulti),
         (Way::Kprobe, _) => one(Mechanism::Kprobe),
-        (Way::Auto, _) => auto(mass, fits, few_without_multi(sides)),
+        (Way::Auto, _) => auto(mass, fits, need),
     };
     let in_one_go = [Mechanism::KprobeMulti, Mechanism::KprobeSession];
     let slow = |group: &&Group| group.ways.first().is_some_and(|(first, _)| !in_one_go.contains(first));
@@ -94,21 +102,27 @@ pub fn groups(
     Ok(groups)
 }
 
-fn auto(mass: &[Mechanism], fits: &[bool], few_without_multi: usize) -> Vec<Group> {
+fn auto(mass: &[Mechanism], fits: &[bool], need: Need) -> Vec<Group> {
     use Mechanism::{Fentry, Kprobe};
     let all = || (0..fits.len()).collect::<Vec<_>>();
     let by_mass = |reason: Reason| mass.iter().map(move |mechanism| (*mechanism, reason.clone()));
-    if fits.len() <= FEW && fits.iter().all(|fits| *fits) {
+    let few = fits.len() <= FEW && fits.iter().all(|fits| *fits);
+    if few && !need.stacks {
         let then = mass.first().copied().unwrap_or(Kprobe);
         return vec![Group { functions: all(), ways: vec![(Fentry, Reason::Few), (then, Reason::Few)] }];
     }
     if !mass.is_empty() {
-        let reason = if fits.len() > FEW { Reason::Many } else { Reason::NotInBtf };
+        let reason = match () {
+            () if few => Reason::Stacks,
+            () if fits.len() > FEW => Reason::Many,
+            () => Reason::NotInBtf,
+        };
         let ways = by_mass(reason).chain([(Kprobe, Reason::NoMulti)]).collect();
         return vec![Group { functions: all(), ways }];
     }
     let (fit, rest): (Vec<usize>, Vec<usize>) = all().into_iter().partition(|index| fits[*index]);
-    let (fit, rest) = if fit.len() <= few_without_multi { (fit, rest) } else { (Vec::new(), all()) };
+    let (fit, rest) =
+        if fit.len() <= few_without_multi(need.sides) { (fit, rest) } else { (Vec::new(), all()) };
     let ways = [
         (fit, vec![(Fentry, Reason::NoMulti), (Kprobe, Reason::NoMulti)]),
         (rest, vec![(Kprobe, Reason::NoMulti)]),
@@ -172,7 +186,7 @@ mod tests {
     /// `fentry(few),kprobe(few):2` for each group.
     fn planned(way: Way, multi: bool, fits: &[bool]) -> Vec<String> {
         let mass: &[_] = if multi { &[Mechanism::KprobeMulti] } else { &[] };
-        shown(groups((way, Sides::Entry), mass, fits, false).unwrap())
+        shown(groups(Need { way, ..Need::default() }, mass, fits, false).unwrap())
     }
 
     fn shown(groups: Vec<Group>) -> Vec<String> {
@@ -189,6 +203,17 @@ mod tests {
     fn few_functions_take_fentry() {
         assert_eq!(planned(Way::Auto, true, &[true; FEW]), ["fentry(Few),kprobe.multi(Few):8"]);
         assert_eq!(planned(Way::Auto, false, &[true]), ["fentry(Few),kprobe(Few):1"]);
+    }
+
+    #[test]
+    fn stacks_are_walked_from_registers_where_nothing_is_lost_unseen() {
+        let need = Need { stacks: true, ..Need::default() };
+        let planned = |fits: &[bool]| shown(groups(need, &[Mechanism::KprobeMulti], fits, false).unwrap());
+        assert_eq!(planned(&[true; FEW]), ["kprobe.multi(Stacks),kprobe(NoMulti):8"]);
+        assert_eq!(planned(&[true, false]), ["kprobe.multi(NotInBtf),kprobe(NoMulti):2"]);
+        let asked = Need { way: Way::Fentry, ..need };
+        let asked = shown(groups(asked, &[Mechanism::KprobeMulti], &[true], false).unwrap());
+        assert_eq!(asked, ["fentry(Asked):1"]);
     }
 
     #[test]
@@ -221,8 +246,10 @@ mod tests {
     #[test]
     fn both_sides_of_many_functions_take_a_session_where_there_is_one() {
         use Mechanism::{KprobeMulti, KprobeSession};
-        let both =
-            |way, mass: &[_], fits: &[_]| shown(groups((way, Sides::Both), mass, fits, false).unwrap());
+        let both = |way, mass: &[_], fits: &[_]| {
+            let need = Need { way, sides: Sides::Both, stacks: false };
+            shown(groups(need, mass, fits, false).unwrap())
+        };
         let mass = [KprobeSession, KprobeMulti];
         assert_eq!(
             both(Way::Auto, &mass, &[true; FEW + 1]),
@@ -260,7 +287,7 @@ mod tests {
     #[test]
     fn the_slow_way_wants_a_yes() {
         let many = vec![true; SLOW + 1];
-        let auto = |mass: &[_], fits: &[_], yes| groups((Way::Auto, Sides::Entry), mass, fits, yes);
+        let auto = |mass: &[_], fits: &[_], yes| groups(Need::default(), mass, fits, yes);
         assert_eq!(auto(&[], &many, false).unwrap_err().code, Code::TooManyFunctions);
         assert!(auto(&[], &many, true).is_ok());
         assert!(auto(&[Mechanism::KprobeMulti], &many, false).is_ok());

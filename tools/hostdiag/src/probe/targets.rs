@@ -12,7 +12,7 @@ use hostdiag_model::trace::{Asked, Attach, Function, Head, Mechanism, Reason, Sk
 use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::pattern::{self, Names, Pattern};
-use super::plan::{self, FEW, Group, Sides, Way};
+use super::plan::{self, FEW, Group, Need, Sides, Way};
 use super::types::Types;
 use super::{events, not_attached, reason, user};
 use crate::fail::{Code, Failure};
@@ -36,6 +36,8 @@ pub struct Request {
     pub way: Way,
     /// What of a call is looked at.
     pub sides: Sides,
+    /// Its stack is walked.
+    pub stacks: bool,
     /// `--yes`.
     pub yes: bool,
     /// The only process that is asked for, by its number in /proc: functions of
@@ -138,7 +140,10 @@ impl Targets {
             let safe = returns || !discover::may_sleep_long(&key.0);
             times == 1 && ids.contains_key(key) && safe
         };
-        let few = matches.found.len() <= FEW && matches.found.iter().all(|(key, times)| fits(key, *times));
+        let stacks = request.stacks && types.multi_tells_missed();
+        let few = !stacks
+            && matches.found.len() <= FEW
+            && matches.found.iter().all(|(key, times)| fits(key, *times));
         // Reading addresses takes longer than all the rest of a start.
         let addresses = match request.way {
             Way::Auto if few => HashMap::new(),
@@ -159,7 +164,8 @@ impl Targets {
         }
         self.mass = types.mass(request.sides);
         self.reentrant = types.let_programs_in_again();
-        self.groups = plan::groups((request.way, request.sides), &self.mass, &fit, request.yes)?;
+        let need = Need { way: request.way, sides: request.sides, stacks };
+        self.groups = plan::groups(need, &self.mass, &fit, request.yes)?;
         Ok(())
     }
 

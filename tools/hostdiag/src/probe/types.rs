@@ -49,6 +49,12 @@ impl Types {
         self.has("bpf_kprobe_multi_link")
     }
 
+    /// Whether it also counts the calls that it misses, which came with Linux 6.7 and
+    /// nothing in BTF tells; this function came with 6.10.
+    pub fn multi_tells_missed(&self) -> bool {
+        self.multi() && self.has("bpf_session_cookie")
+    }
+
     /// Ways to attach to many functions in one go, best first. That a kernel has
     /// sessions is known only once one is attached; without this function, which
     /// their programs call, it has none.

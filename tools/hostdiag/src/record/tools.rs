@@ -80,7 +80,7 @@ fn timer_names(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
 }
 
 fn funclatency(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
-    let (targets, patterns) = targets(order, Sides::Both)?;
+    let (targets, patterns) = targets(order, Request { sides: Sides::Both, ..Request::default() })?;
     let timing = Timing { each_function: true, ..Timing::default() };
     let options = funclatency::Options {
         timing,
@@ -95,7 +95,7 @@ fn funclatency(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
 }
 
 fn stackcount(order: &Order, place: &Place<'_>) -> Result<Option<Recording>> {
-    let (targets, patterns) = targets(order, Sides::Entry)?;
+    let (targets, patterns) = targets(order, Request { stacks: true, ..Request::default() })?;
     let mut storage = MaybeUninit::uninit();
     let options = Options::of_events(At::Function);
     let mut counting = stackcount::Counting::start(&mut storage, targets, &Filter::default(), options)?;
@@ -109,7 +109,7 @@ fn asked(patterns: &[String]) -> Asked {
 }
 
 /// What is attached to: of the functions that were asked for those that this kernel has.
-fn targets(order: &Order, sides: Sides) -> Result<(Targets, Vec<String>)> {
+fn targets(order: &Order, request: Request) -> Result<(Targets, Vec<String>)> {
     if let Some(name) = order.functions.iter().find(|name| !busiest::is_name(name)) {
         return Err(Failure::new(Code::BadPattern, format!("{name:?} is no name of a function")).into());
     }
@@ -129,7 +129,7 @@ fn targets(order: &Order, sides: Sides) -> Result<(Targets, Vec<String>)> {
             Failure::new(Code::NoSuchFunction, format!("this kernel can trace none of {names}")).into()
         );
     }
-    let request = Request { patterns: patterns.clone(), sides, ..Request::default() };
+    let request = Request { patterns: patterns.clone(), ..request };
     Ok((Targets::resolve(&request)?, patterns))
 }
 

@@ -74,6 +74,9 @@ pub enum Reason {
     Asked,
     /// Few functions, all in BTF and with a name of their own: fentry is cheapest.
     Few,
+    /// Stacks are walked: this mechanism hands over the registers of the function, so
+    /// that no frames of its own and of the program are in the way.
+    Stacks,
     /// More functions than are attached one by one.
     Many,
     /// A function is not in BTF, or not the only one of its name.

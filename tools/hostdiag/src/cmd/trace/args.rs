@@ -134,6 +134,7 @@ impl TraceArgs {
             skip: self.skip.clone(),
             way: self.attach,
             sides: Sides::Entry,
+            stacks: false,
             // A list attaches nothing, so it takes no time.
             yes: self.yes || self.list,
             pid: match self.run.pid.as_slice() {
