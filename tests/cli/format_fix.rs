@@ -128,6 +128,7 @@ enum Done {
     NotFollowed { changes: Vec<Change>, missing: Vec<String> },
     RolledBack { worse: Vec<String> },
     Interrupted {},
+    Removed {},
     Failed { error: String },
     NotStarted { why: String },
 }
@@ -275,6 +276,7 @@ fn a_run() -> plan::Run {
         Done::NotFollowed { changes: vec![change()], missing: vec!["rx-gro".into()] },
         Done::RolledBack { worse: vec![name()] },
         Done::Interrupted,
+        Done::Removed,
         Done::Failed { error: name() },
         Done::NotStarted { why: name() },
     ];

@@ -39,6 +39,7 @@ pub fn step(step: &Step, done: &Done, observe_ms: u64, options: Options) -> Stri
             (Ink::Red, "rolled back", if worse.is_empty() { "something got worse".to_owned() } else { worse })
         }
         Done::Interrupted => (Ink::Yellow, "interrupted", "undone".to_owned()),
+        Done::Removed => (Ink::Yellow, "removed", "meanwhile, by somebody; nothing to set back".to_owned()),
         Done::Failed { error } => (Ink::Red, "failed", error.clone()),
         Done::NotStarted { .. } => return String::new(),
     };
@@ -139,6 +140,7 @@ fn kind(done: &Done) -> &'static str {
         Done::NotFollowed { .. } => "not followed",
         Done::RolledBack { .. } => "rolled back",
         Done::Interrupted => "interrupted",
+        Done::Removed => "removed",
         Done::Failed { .. } => "failed",
         Done::NotStarted { .. } => "not started",
     }

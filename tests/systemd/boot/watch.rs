@@ -1,4 +1,8 @@
 //! hostdiag-offload.service with mode = "repair": it runs on.
+// Not in the folder `watch`, whose files are those of the guest.
+#[path = "watch_long.rs"]
+mod long;
+
 use std::process::Command;
 
 use super::{SG, property, said_by};

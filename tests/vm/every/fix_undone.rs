@@ -86,6 +86,21 @@ fn fix_is_undone_on_ctrl_c_and_on_sigterm() {
     assert_eq!(fix(&[]).status, 0);
 }
 
+/// What goes with the device needs no way back, and is no harm that was done.
+#[test]
+fn fix_of_a_device_that_is_removed_meanwhile_is_no_harm() {
+    let stack = broken();
+    let before = snapshot();
+    let child = start(&["--fix", "--observe", "60s"]);
+    wait_feature("vlan10", SG, "on");
+    ip(&["link", "del", "vlan10"]);
+    let fixed = read_fix(&child.wait_with_output().unwrap(), &before);
+    assert_eq!(fixed.status, 0, "{}", fixed.said);
+    assert_eq!(fixed.run().steps, [Done::Removed]);
+    drop(stack);
+    assert_eq!(undo(&[]).1, 0);
+}
+
 #[test]
 fn fix_one_at_a_time() {
     let _stack = broken();

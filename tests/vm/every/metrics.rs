@@ -48,6 +48,31 @@ fn metrics_follow_a_vlan_that_is_broken_and_repaired() {
     fs::remove_file(path).unwrap();
 }
 
+/// Of the unit that looks once: what is there after it, whatever its mode.
+#[test]
+fn metrics_of_a_service_are_of_what_it_left() {
+    let namespace = NetNs::new("metrics");
+    let _entered = namespace.enter();
+    let (_nic, path) = (Link::veth("nic0", "far0"), "/tmp/hostdiag-service.prom");
+    let _vlan = Link::vlan("vlan10", "nic0", 10);
+    ethtool(&["-K", "vlan10", SG, "off"]);
+    let service = |mode: &str, status: i32| {
+        let policy = PolicyFile::new(&format!("mode = \"{mode}\"\n"));
+        let options = ["--metrics", path, "--observe", "100ms", "--policy", policy.path()];
+        let output = hostdiag().args(["offload", "--service"]).args(options).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        fs::read_to_string(path).unwrap()
+    };
+    let of = |text: &str, name: &str| values(text, &format!("hostdiag_offload_{name}{{device=\"vlan10\""));
+    let lost = format!("hostdiag_offload_feature_lost{{device=\"vlan10\",feature=\"{SG}\"");
+    let reported = service("report", 1);
+    assert_eq!(values(&reported, &lost), [1.0]);
+    let repaired = service("repair", 0);
+    assert_eq!(values(&repaired, &lost), [0.0]);
+    assert_eq!(of(&repaired, "repairs_total")[0], of(&reported, "repairs_total")[0] + 1.0);
+    fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn metrics_of_a_watch_follow_what_it_sees() {
     let namespace = NetNs::new("metrics");

@@ -168,6 +168,26 @@ fn watch_does_nothing_under_a_broken_policy_and_goes_on_with_a_mended_one() {
     assert_eq!(offload(&["--watch", "--policy", policy.path()]), Some(2));
 }
 
+/// Each device is told of when it is done with, not when all are.
+#[test]
+fn watch_goes_on_where_a_device_is_removed_meanwhile() {
+    let space = NetNs::new("watch");
+    let _entered = space.enter();
+    let _nics = bond();
+    let _first = Link::vlan("vlan10", "bond0", 10);
+    let second = Link::vlan("vlan20", "bond0", 20);
+    let _third = Link::vlan("vlan30", "bond0", 30);
+    ["vlan10", "vlan20", "vlan30"].into_iter().for_each(sg_off);
+    let policy = PolicyFile::new(REPAIR);
+    let watch = Watch::with(policy.path(), &["--observe", "3s"]);
+    watch.says("vlan10: repaired tx-scatter-gather");
+    wait_feature("vlan20", SG, "on");
+    drop(second);
+    watch.says("vlan20: removed while it was repaired");
+    watch.says("vlan30: put off: vlan20 was removed");
+    wait_feature("vlan30", SG, "on");
+}
+
 #[test]
 fn watch_reads_all_anew_when_notifications_were_lost() {
     let space = NetNs::new("watch");

@@ -338,6 +338,8 @@ pub enum Done {
     },
     /// Interrupted, and undone.
     Interrupted,
+    /// Somebody removed the device meanwhile: there is nothing to set back.
+    Removed,
     /// The call failed.
     Failed {
         /// Why.

@@ -35,9 +35,10 @@ fn a_run_that_went_wrong_says_what_and_what_remains() {
         Done::NotFollowed { changes: happened, missing: features(&[CSUM]) },
         Done::Failed { error: "vlan2 refused it: Operation not supported (os error 95)".into() },
         Done::Interrupted,
+        Done::Removed,
         Done::RolledBack { worse: vec!["bond0 lost its carrier".into(), "eth0 3 transmit timeouts".into()] },
     ];
-    done.extend(vec![Done::NotStarted { why: "vlan4 was rolled back".into() }; 8]);
+    done.extend(vec![Done::NotStarted { why: "vlan5 was rolled back".into() }; 7]);
     let run = Run {
         observe_ms: 300,
         remaining: (1..=11).map(|number| format!("vlan{number} {CSUM}")).collect(),
@@ -52,9 +53,10 @@ fn a_run_that_went_wrong_says_what_and_what_remains() {
         r" vlan1: tx-checksum-ip-generic stayed off; tx-scatter-gather on; followed: tso, tso6, tso-ecn, gso, rx-gro off -> off [requested on]; also PHYSICAL eth0 (rx-lro off), vlan1.5, vlan1.6 (tso); watched 300 ms, nothing worse
 failed vlan2: vlan2 refused it: Operation not supported (os error 95)
 interrupted vlan3: undone
-rolled back vlan4: bond0 lost its carrier; eth0 3 transmit timeouts
-not started vlan5 vlan6 vlan7 vlan8 vlan9 vlan10 vlan11 vlan12: vlan4 was rolled back
-12 repairs: 1 not followed, 1 failed, 1 interrupted, 1 rolled back, 8 not started; run 7
+removed vlan4: meanwhile, by somebody; nothing to set back
+rolled back vlan5: bond0 lost its carrier; eth0 3 transmit timeouts
+not started vlan6 vlan7 vlan8 vlan9 vlan10 vlan11 vlan12: vlan5 was rolled back
+12 repairs: 1 not followed, 1 failed, 1 interrupted, 1 removed, 1 rolled back, 7 not started; run 7
 still to repair: vlan1 tx-checksum-ip-generic; vlan2 tx-checksum-ip-generic; vlan3 tx-checksum-ip-generic; vlan4 tx-checksum-ip-generic; vlan5 tx-checksum-ip-generic; vlan6 tx-checksum-ip-generic; vlan7 tx-checksum-ip-generic; vlan8 tx-checksum-ip-generic and 3 more
 not kept: history: No space left on device
 Undo   sudo hostdiag offload --undo 7

@@ -17,11 +17,20 @@ use netlink_packet_route::neighbour::{
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::time::{ClockId, clock_gettime};
 
 use super::detail;
 use super::link::mac;
 use super::socket::Socket;
 use crate::offload::fix::vitals::{Device, Tcp, Vitals};
+
+/// The clock of all vitals of this host, `CLOCK_MONOTONIC`.
+///
+/// # Errors
+/// No such clock.
+pub fn now() -> io::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
+}
 
 /// Looks at the devices with these indices, in the namespace of the calling
 /// thread. `at`: when, on the caller's clock.
@@ -30,12 +39,29 @@ use crate::offload::fix::vitals::{Device, Tcp, Vitals};
 /// Links cannot be listed. What else cannot be read is absent.
 pub fn read(devices: &[u32], at: Duration) -> io::Result<Vitals> {
     let mut socket = Socket::open(NETLINK_ROUTE)?;
-    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-    let links = socket.dump(request, |(_, payload)| decode(payload))?;
-    let devices: BTreeMap<u32, Device> =
-        links.into_iter().filter(|(index, _)| devices.contains(index)).collect();
+    let mut devices: BTreeMap<u32, Device> =
+        links(&mut socket)?.into_iter().filter(|(index, _)| devices.contains(index)).collect();
+    for (index, device) in &mut devices {
+        device.timeouts = transmit_timeouts(&device.name, *index);
+    }
     let gateways = gateways(&mut socket, &devices).unwrap_or_default();
     Ok(Vitals { at, devices, tcp: tcp(), gateways })
+}
+
+/// What grows, of all devices: what a change is to be compared with, while it is not
+/// known yet which devices are to be changed. Cheap: no files of devices, no routes.
+///
+/// # Errors
+/// As [`read`].
+pub fn growing() -> io::Result<Vitals> {
+    let at = now()?;
+    let devices = links(&mut Socket::open(NETLINK_ROUTE)?)?.into_iter().collect();
+    Ok(Vitals { at, devices, tcp: tcp(), gateways: BTreeMap::new() })
+}
+
+fn links(socket: &mut Socket) -> io::Result<Vec<(u32, Device)>> {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    socket.dump(request, |(_, payload)| decode(payload))
 }
 
 /// One `RTM_NEWLINK` message, without its netlink header.
@@ -58,7 +84,6 @@ fn decode(payload: &[u8]) -> Option<(u32, Device)> {
             _ => {}
         }
     }
-    device.timeouts = transmit_timeouts(&device.name, message.header.index);
     Some((message.header.index, device))
 }
 

@@ -13,14 +13,17 @@ use hostdiag_model::Audit;
 
 use self::cause::Before;
 use self::log::{Log, Message, Priority};
+use self::look::Looked;
 use self::notify::Manager;
-use self::wait::{Sources, Woken};
+use self::wait::{Pace, Sources, Woken};
 use super::fix::journal::folder::FOLDER;
 use super::fix::repair;
+use super::fix::vitals::Vitals;
 use super::held::{Keeper, Now};
 use super::policy::Mode;
 use super::rules::{self, Rules};
 use crate::fail::{Code, Failure};
+use crate::net::vitals;
 
 mod cause;
 mod log;
@@ -43,7 +46,7 @@ pub struct Job<'a> {
 
 /// As long nothing may change before a look, and after which time it looks all the same.
 const PACE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-/// So many times as long as a look took it rests, where one follows another.
+/// So many times as long as a look took it rests after it, at least.
 const REST: u32 = 4;
 /// After that long it tries again what did not go because of others.
 const RETRY: Duration = Duration::from_secs(5);
@@ -60,8 +63,11 @@ struct Daemon<'a> {
     /// What the last look saw.
     before: Vec<Before>,
     audit: Audit,
-    /// How long it took.
+    /// How long it took, and when that was.
     took: Duration,
+    looked: Instant,
+    /// What grows, as it was when it woke: a repair compares with that.
+    earlier: Option<Vitals>,
     /// When to look again, whatever happens.
     again: Option<Instant>,
     /// When the next hold ends, in milliseconds since boot.
@@ -89,6 +95,8 @@ pub fn run(job: &Job<'_>) -> Result<()> {
         before: Vec::new(),
         audit: Audit::default(),
         took: Duration::ZERO,
+        looked: Instant::now(),
+        earlier: None,
         again: None,
         hold_ends: None,
         held: None,
@@ -99,12 +107,14 @@ pub fn run(job: &Job<'_>) -> Result<()> {
     daemon.manager.ready(&daemon.status);
     let mut woken = Woken { changed: true, ..Woken::default() };
     let mut since = Now::read()?.boot_ms;
+    daemon.glance();
     while !woken.stop {
         daemon.work(&sources, woken, since);
         woken = sources.wait(daemon.time()?)?;
         since = Now::read()?.boot_ms;
         daemon.manager.alive();
         if woken.changed {
+            daemon.glance();
             woken = sources.settle(woken, daemon.pace())?;
         }
     }
@@ -113,9 +123,15 @@ pub fn run(job: &Job<'_>) -> Result<()> {
 }
 
 impl Daemon<'_> {
-    fn pace(&self) -> (Duration, Duration) {
+    fn pace(&self) -> Pace {
         let (quiet, cap) = PACE;
-        (quiet.max(self.took * REST), cap.max(self.took * 2 * REST))
+        Pace { quiet, not_before: self.looked + self.took * REST, cap: cap.max(self.took * 2 * REST) }
+    }
+
+    /// How it goes before anything is repaired is looked at while it waits for silence.
+    fn glance(&mut self) {
+        let repairs = self.rules.as_ref().is_some_and(|rules| rules.policy().mode() == Mode::Repair);
+        self.earlier = repairs.then(vitals::growing).and_then(Result::ok);
     }
 
     /// How long to wait: until it has to give a sign of life, or something is due.
@@ -135,6 +151,7 @@ impl Daemon<'_> {
     }
 
     fn work(&mut self, sources: &Sources, woken: Woken, since_boot_ms: u64) {
+        let earlier = self.earlier.take();
         if woken.reload {
             self.manager.reloading();
             self.load("policy read anew");
@@ -151,8 +168,9 @@ impl Daemon<'_> {
         self.again = None;
         let started = Instant::now();
         let looked = self.look(since_boot_ms);
-        self.took = started.elapsed();
-        let done = looked.and_then(|seen| seen.map_or(Ok(()), |seen| self.mend(&seen, sources)));
+        (self.took, self.looked) = (started.elapsed(), Instant::now());
+        let mend = |seen: Looked| self.mend(&seen, earlier.as_ref(), sources);
+        let done = looked.and_then(|seen| seen.map_or(Ok(()), mend));
         match done {
             Ok(()) => self.log.forget("failed"),
             Err(error) => self.failed(&error),

@@ -73,6 +73,7 @@ fn order<'a>(args: &'a Args, rules: &'a Rules, netns: Option<&'a Netns>) -> Orde
         reason: args.fix.reason.as_deref(),
         unattended: None,
         beat: None,
+        earlier: None,
     }
 }
 
@@ -169,7 +170,7 @@ impl Audience for Screen {
         self.put(&render::plan::text(&crate::host::this().name, plan, self.options()));
     }
 
-    fn step(&mut self, step: &Step, done: &Done) {
+    fn step(&mut self, _run: &str, step: &Step, done: &Done) {
         self.put(&render::run::step(step, done, self.observe.as_millis() as u64, self.options()));
     }
 }

@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use anyhow::Result;
 use hostdiag_model::audit::Repair;
-use hostdiag_model::plan::{Action, Done, Plan, Run, Step, Undone};
+use hostdiag_model::plan::{Action, Done, Plan, Step, Undone};
 use hostdiag_model::stack::Position;
 use hostdiag_model::{FeatureName, Namespace};
 
 use super::log::{Message, Priority};
 use super::look::{Looked, about};
-use super::notify::Manager;
 use super::wait::Sources;
 use super::{Daemon, RETRY};
 use crate::offload::fix::plan::Unattended;
 use crate::offload::fix::repair::{self, Audience, Order};
+use crate::offload::fix::vitals::Vitals;
 use crate::offload::gather;
 use crate::offload::held::seen::{Seen, Wish, may, stack};
 use crate::offload::policy::Mode;
@@ -24,7 +24,13 @@ const REASONS: usize = 4;
 
 impl Daemon<'_> {
     /// Repairs where the policy says so and something may be repaired.
-    pub(super) fn mend(&mut self, looked: &Looked, sources: &Sources) -> Result<()> {
+    /// `earlier` is how it went when it was woken.
+    pub(super) fn mend(
+        &mut self,
+        looked: &Looked,
+        earlier: Option<&Vitals>,
+        sources: &Sources,
+    ) -> Result<()> {
         let Some(rules) = self.rules.as_ref().filter(|rules| rules.policy().mode() == Mode::Repair) else {
             return Ok(());
         };
@@ -47,17 +53,19 @@ impl Daemon<'_> {
             reason: reason.as_deref(),
             unattended: Some(&unattended),
             beat: Some(&|| manager.alive()),
+            earlier,
         };
         // Most of what a look finds again it may not repair: no lock, no journal for that.
         if repair::plan(&order)?.1.steps.is_empty() {
             return Ok(());
         }
-        let mut taken = Taken { manager: &self.manager, undone: Vec::new(), steps: Vec::new() };
-        let repaired = repair::repair(&order, &sources.stop, &mut taken)?;
-        let (undone, steps) = (taken.undone, taken.steps);
-        self.tell_undone(&undone);
+        let mut taken = Taken { daemon: self, looked, steps: Vec::new() };
+        let repaired = repair::repair(&order, &sources.stop, &mut taken);
+        let steps = taken.steps;
         self.keep(&steps)?;
-        self.tell_run(&repaired.run, &steps, looked);
+        for problem in &repaired?.run.problems {
+            self.say(Priority::Warning, "problem", format!("{}: {}", problem.subject, problem.message));
+        }
         if steps.iter().any(|(_, done)| matches!(done, Done::NotStarted { .. })) {
             self.again = Some(Instant::now() + RETRY);
         }
@@ -72,14 +80,6 @@ impl Daemon<'_> {
             matches!(entry.repair, Repair::Set | Repair::Recompute)
                 && at.is_some_and(|at| unattended(&looked.namespace, at, &entry.feature))
         })
-    }
-
-    fn tell_run(&self, run: &Run, steps: &[(Step, Done)], looked: &Looked) {
-        for problem in &run.problems {
-            self.say(Priority::Warning, "problem", format!("{}: {}", problem.subject, problem.message));
-        }
-        let id = run.id.as_deref().unwrap_or_default();
-        steps.iter().for_each(|(step, done)| self.tell_step(step, done, (id, looked)));
     }
 
     /// Keeps what came of each step: what goes off again somebody switched off, and
@@ -128,6 +128,10 @@ impl Daemon<'_> {
                 (Priority::Error, "failed", format!("{device}: {} failed: {error}", list(&all)))
             }
             Done::NotStarted { why } => (Priority::Info, "put-off", format!("{device}: put off: {why}")),
+            Done::Removed => {
+                let text = format!("{device}: removed while it was repaired; nothing to set back");
+                (Priority::Info, "removed", text)
+            }
             Done::Interrupted => return,
         };
         let features: Vec<&str> = all.iter().map(|feature| &***feature).collect();
@@ -178,24 +182,25 @@ fn keep(devices: &mut [Seen], now: &Namespace, step: &Step, done: &Done) {
     }
 }
 
-/// What a repair tells of itself; each step is a sign of life.
+/// Says what a repair tells, at once; each step is a sign of life.
 struct Taken<'a> {
-    manager: &'a Manager,
-    undone: Vec<Undone>,
+    daemon: &'a Daemon<'a>,
+    looked: &'a Looked,
     steps: Vec<(Step, Done)>,
 }
 
 impl Audience for Taken<'_> {
     fn recovered(&mut self, undone: &[Undone]) {
-        self.undone.extend_from_slice(undone);
+        self.daemon.tell_undone(undone);
     }
 
     fn plan(&mut self, _plan: &Plan) {
-        self.manager.alive();
+        self.daemon.manager.alive();
     }
 
-    fn step(&mut self, step: &Step, done: &Done) {
-        self.manager.alive();
+    fn step(&mut self, run: &str, step: &Step, done: &Done) {
+        self.daemon.manager.alive();
+        self.daemon.tell_step(step, done, (run, self.looked));
         self.steps.push((step.clone(), done.clone()));
     }
 }

@@ -38,6 +38,17 @@ pub(super) struct Woken {
     pub(super) held: bool,
 }
 
+/// When to look after something changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Once nothing has changed for so long,
+    pub(super) quiet: Duration,
+    /// and not before that,
+    pub(super) not_before: Instant,
+    /// but after so long at the latest.
+    pub(super) cap: Duration,
+}
+
 impl Woken {
     fn and(self, other: Self) -> Self {
         Self {
@@ -90,22 +101,26 @@ impl Sources {
         })
     }
 
-    /// Goes on with what woke it until nothing has changed for `quiet`, but not for
-    /// longer than `cap`: where much happens at once, it is looked at once.
+    /// Goes on with what woke it as long as `pace` says: where much happens at once, it
+    /// is looked at once.
     ///
     /// # Errors
     /// Those of [`Sources::wait`].
-    pub(super) fn settle(&self, mut woken: Woken, (quiet, cap): (Duration, Duration)) -> io::Result<Woken> {
+    pub(super) fn settle(&self, mut woken: Woken, pace: Pace) -> io::Result<Woken> {
         let started = Instant::now();
         let mut last = started;
-        while !woken.stop && last.elapsed() < quiet && started.elapsed() < cap {
-            let next = self.wait(Some(quiet.saturating_sub(last.elapsed())))?;
+        loop {
+            let end = (last + pace.quiet).max(pace.not_before).min(started + pace.cap);
+            let left = end.saturating_duration_since(Instant::now());
+            if woken.stop || left.is_zero() {
+                return Ok(woken);
+            }
+            let next = self.wait(Some(left))?;
             if next.changed {
                 last = Instant::now();
             }
             woken = woken.and(next);
         }
-        Ok(woken)
     }
 
     fn held(&self) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use hostdiag_model::plan::{Action, Change, Done, Identity, Plan, Step, UndoResult, UndoneWish};
-use hostdiag_model::{FeatureName, Namespace};
+use hostdiag_model::{Device, FeatureName, Namespace};
 
 use super::facts::Facts;
 use super::journal::lock::Lock;
@@ -41,7 +41,8 @@ const WATCH: Duration = Duration::from_millis(250);
 /// is judged by itself too.
 const LOOKS: usize = 240;
 /// As long, or as long as is watched afterwards, is looked at vitals before a
-/// change: what went wrong then already is nothing the change did.
+/// change: what went wrong then already is nothing the change did. Who waited for
+/// something else all the same may have begun with it.
 const BASELINE: Duration = Duration::from_secs(1);
 
 /// A run of a plan.
@@ -56,6 +57,9 @@ pub struct Run<'a> {
     pub journal: Journal,
     /// As long a changed device is watched; zero: not at all.
     pub observe: Duration,
+    /// What grows, as it was read before there was a plan: the first step's look at what
+    /// was before the change began then.
+    pub earlier: Option<Vitals>,
     /// A signal came.
     pub interrupted: bool,
 }
@@ -73,9 +77,13 @@ impl Run<'_> {
             }
             let done = match &ended {
                 Some(why) => Done::NotStarted { why: why.clone() },
-                None => self
-                    .step(number, step, &expected)
-                    .unwrap_or_else(|error| Done::Failed { error: format!("{error:#}") }),
+                None => {
+                    let done = self.step(number, step, &expected);
+                    self.unless_removed(
+                        step,
+                        done.unwrap_or_else(|error| Done::Failed { error: format!("{error:#}") }),
+                    )
+                }
             };
             tell(step, &done);
             ended = ended.or_else(|| end(step, done));
@@ -111,6 +119,21 @@ impl Run<'_> {
                 Ok(if problems.is_empty() { Done::Interrupted } else { Done::RolledBack { worse: problems } })
             }
             Err(error) => Ok(self.worse(vec![format!("{error:#}")])),
+        }
+    }
+
+    /// What a device that somebody removed looks like is no harm done. One of hardware
+    /// does not go by itself.
+    fn unless_removed(&mut self, step: &Step, done: Done) -> Done {
+        let bad = matches!(done, Done::RolledBack { .. } | Done::Failed { .. });
+        if !bad || step.device.kind.is_none() {
+            return done;
+        }
+        let index = Some(step.device.ifindex);
+        let here = |device: &Device| device.link.as_ref().map(|link| link.ifindex) == index;
+        match self.kernel.read() {
+            Ok(now) if !now.devices.iter().any(here) => Done::Removed,
+            _ => done,
         }
     }
 
@@ -183,8 +206,13 @@ impl Run<'_> {
 
     /// Vitals a moment ago and now; `None` where the run is to end.
     fn baseline(&mut self, devices: &[u32]) -> Result<Option<(Vitals, Vitals)>> {
-        let first = self.kernel.vitals(devices)?;
-        if !self.observe.is_zero() && self.kernel.wait(BASELINE.min(self.observe)) {
+        let now = self.kernel.vitals(devices)?;
+        let first = self.earlier.take().unwrap_or_else(|| now.clone());
+        let left = BASELINE.min(self.observe).saturating_sub(now.at.saturating_sub(first.at));
+        if left.is_zero() {
+            return Ok(Some((first, now)));
+        }
+        if self.kernel.wait(left) {
             self.interrupted = true;
             return Ok(None);
         }
@@ -274,6 +302,7 @@ fn end(step: &Step, done: Done) -> Option<String> {
         Done::Repaired { .. } | Done::NotFollowed { .. } => None,
         Done::RolledBack { .. } => Some(format!("{name} was rolled back")),
         Done::Failed { .. } => Some(format!("{name} failed")),
+        Done::Removed => Some(format!("{name} was removed")),
         Done::Interrupted => Some("interrupted".to_owned()),
         Done::NotStarted { why } => Some(why),
     }

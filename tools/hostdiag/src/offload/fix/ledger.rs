@@ -60,7 +60,7 @@ impl Ledger {
                 });
                 both.collect()
             }
-            Done::Failed { .. } | Done::NotStarted { .. } => Vec::new(),
+            Done::Removed | Done::Failed { .. } | Done::NotStarted { .. } => Vec::new(),
         };
         self.tell(&entries);
     }

@@ -197,16 +197,20 @@ struct Model {
     calls: usize,
     pauses: usize,
     clock: Duration,
+    /// When something was changed first.
+    began: Option<Duration>,
 }
 
 impl Model {
     fn new(namespace: Namespace) -> Self {
         let (touched, clock) = (BTreeSet::new(), Duration::ZERO);
-        Self { namespace, touched, fails: None, signal: None, collapse: None, calls: 0, pauses: 0, clock }
+        let (fails, signal, collapse, began) = (None, None, None, None);
+        Self { namespace, touched, fails, signal, collapse, calls: 0, pauses: 0, clock, began }
     }
 
     fn run(&mut self, device: &Identity, operation: &Operation<'_>) -> io::Result<()> {
         self.calls += 1;
+        self.began.get_or_insert(self.clock);
         if self.fails == Some(self.calls) {
             return Err(io::Error::from(io::ErrorKind::Unsupported));
         }
@@ -350,6 +354,7 @@ proptest! {
             journal: start(&facts, &plan, &lock),
             lock: &lock,
             observe: Duration::ZERO,
+            earlier: None,
             interrupted: false,
         };
         let mut done = Vec::new();
@@ -366,11 +371,13 @@ proptest! {
         prop_assert_eq!(wishes(&model.namespace), wishes(&facts.namespace));
     }
 
-    /// Also where it went well for seconds, so that of all that was sent little is lost.
+    /// Also where it went well for seconds, so that of all that was sent little is lost; and
+    /// where the look at what was before had begun before there was a plan.
     #[test]
     fn a_change_under_which_tcp_collapses_is_taken_back(
         parts in prop::collection::vec(part(), 1..12),
         collapse in 1500_u64..4000,
+        earlier in 0_u64..=1500,
     ) {
         let facts = facts(&parts);
         let plan = planned(&facts);
@@ -381,18 +388,23 @@ proptest! {
         let lock = Folder::open(folder.path()).unwrap().lock().unwrap();
         let mut model = Model::new(facts.namespace.clone());
         model.collapse = Some(Duration::from_millis(collapse));
+        let first = model.vitals(&[]).unwrap();
+        model.clock = Duration::from_millis(earlier);
         let mut run = Run {
             kernel: &mut model,
             facts: &facts,
             journal: start(&facts, &plan, &lock),
             lock: &lock,
             observe: Duration::from_secs(8),
+            earlier: (earlier > 0).then_some(first),
             interrupted: false,
         };
         let mut done = Vec::new();
         run.steps(&plan, &mut |_, how| done.push(how.clone()));
         prop_assert!(matches!(done[0], Done::RolledBack { .. }), "{done:#?}");
         prop_assert_eq!(wishes(&model.namespace), wishes(&facts.namespace));
+        // A second is looked at what was, not more than that for no reason.
+        prop_assert_eq!(model.began, Some(Duration::from_millis(earlier.max(1000))));
     }
 
     #[test]
@@ -413,6 +425,7 @@ proptest! {
             journal: start(&facts, &plan, &lock),
             lock: &lock,
             observe: Duration::from_millis(500),
+            earlier: None,
             interrupted: false,
         };
         let mut done = Vec::new();

@@ -20,6 +20,7 @@ use super::journal::{self, Journal, Space, State};
 use super::ledger::Ledger;
 use super::plan::{self, Permit, Unattended};
 use super::undo::Scope;
+use super::vitals::Vitals;
 use crate::fail::{Code, Failure};
 use crate::net::netns::{self, Netns};
 use crate::offload::from::now_ms;
@@ -47,6 +48,9 @@ pub struct Order<'a> {
     pub unattended: Option<&'a Unattended<'a>>,
     /// Called all the while a device is watched, more than once a second.
     pub beat: Option<&'a (dyn Fn() + Sync)>,
+    /// What grows, as it was when it was noticed that there may be something to do
+    /// ([`crate::net::vitals::growing`]): the look at what was before the first change began then.
+    pub earlier: Option<&'a Vitals>,
 }
 
 /// How a repair ended.
@@ -65,8 +69,8 @@ pub trait Audience {
     fn recovered(&mut self, undone: &[Undone]);
     /// Of what is going to be done.
     fn plan(&mut self, plan: &Plan);
-    /// Of a step that was taken.
-    fn step(&mut self, step: &Step, done: &Done);
+    /// Of a step that was taken, and the run it is of.
+    fn step(&mut self, run: &str, step: &Step, done: &Done);
 }
 
 /// What a plan is made of, and the plan.
@@ -129,10 +133,12 @@ pub fn repair(order: &Order<'_>, stop: &Stop, audience: &mut dyn Audience) -> Re
         let id = journal.id.clone();
         let mut kernel = Host::open(stop, order.beat)?;
         let (observe, facts) = (order.observe, &facts);
-        let mut work = Run { kernel: &mut kernel, facts, lock: &lock, journal, observe, interrupted };
+        let earlier = order.earlier.cloned();
+        let mut work =
+            Run { kernel: &mut kernel, facts, lock: &lock, journal, observe, earlier, interrupted };
         work.steps(&plan, &mut |step, done| {
             ledger.step(&id, step, done);
-            audience.step(step, done);
+            audience.step(&id, step, done);
             run.steps.push(done.clone());
         });
         interrupted = work.interrupted;
