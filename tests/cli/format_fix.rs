@@ -340,7 +340,7 @@ fn repairs_are_as_documented() {
     for state in states.flat_map(|change| [&change.before, &change.after]) {
         assert!(STATES.contains(&state.as_str()), "{state}");
     }
-    assert_eq!(run.unwrap().steps.len(), 6);
+    assert_eq!(run.unwrap().steps.len(), 7);
     let Line::Fix { changed, run, .. } = line(Data::Fix(Fix { plan: a_plan(), run: None })) else {
         panic!("another line")
     };
