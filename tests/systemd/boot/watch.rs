@@ -78,7 +78,7 @@ fn boot_watch_does_nothing_under_a_broken_policy_and_is_not_started_again() {
 #[test]
 fn boot_watch_lives_under_its_watchdog_and_comes_back_when_it_is_killed() {
     wait_feature("vlan20", "on");
-    let _short = ConfigFile::write(
+    let short = ConfigFile::write(
         format!("/run/systemd/system/{UNIT}.d/short.conf"),
         0o644,
         "[Service]\nWatchdogSec=5s\nRestartSec=100ms\n",
@@ -101,4 +101,6 @@ fn boot_watch_lives_under_its_watchdog_and_comes_back_when_it_is_killed() {
     let text = String::from_utf8_lossy(&audit.stdout);
     assert!(audit.status.success() && text.contains("switched off by somebody"), "{text}");
     ethtool(&["-K", "vlan20", "sg", "on"]);
+    drop(short);
+    run("systemctl", &["daemon-reload"]);
 }

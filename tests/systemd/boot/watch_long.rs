@@ -41,6 +41,11 @@ fn looked_after(device: &str, id: u16, again: impl Fn()) {
     assert_eq!((feature(device, TSO), feature(device, SG)), ("off".into(), "on".into()));
 }
 
+fn carrier_changes(device: &str) -> u64 {
+    let path = Path::new("/sys/class/net").join(device).join("carrier_changes");
+    std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
+}
+
 #[test]
 fn watch_looks_after_what_networkd_makes_later() {
     let folder = "/etc/systemd/network";
@@ -111,16 +116,25 @@ fn watch_repairs_a_q_in_q_and_a_vlan_whose_bond_gets_its_port_later() {
 
 /// In the middle of which devices are made, and the watch is started again and killed.
 #[test]
-fn watch_ends_a_storm_in_the_right_state() {
+fn watch_through_a_storm_ends_in_the_right_state() {
+    let _stir = Link::dummy("stir");
     let storm = || {
-        ip_batch((0..10_000).map(|number| format!("link set dev port0 {}", ["down", "up"][number % 2])));
+        // Carriers too, but not so often that networkd is busy for minutes.
+        ip_batch((0..10_000).map(|number| match number % 40 {
+            0 => "link set dev port0 down".to_owned(),
+            20 => "link set dev port0 up".to_owned(),
+            _ => format!("link set dev stir mtu {}", 1400 + number % 2),
+        }));
     };
     run("systemctl", &["reset-failed", UNIT]);
+    run("systemctl", &["restart", UNIT]);
     let _decided = broken("vlan70", 70);
     wait_feature("vlan70", "on");
     decide("vlan70");
     let later = std::thread::scope(|scope| {
+        let before = carrier_changes("nic0");
         scope.spawn(storm);
+        wait_until("it storms", || carrier_changes("nic0") > before + 4);
         let later = [71, 72, 73].map(|id| broken(&format!("vlan{id}"), id));
         run("systemctl", &["restart", UNIT]);
         later

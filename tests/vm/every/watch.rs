@@ -184,7 +184,7 @@ fn watch_goes_on_where_a_device_is_removed_meanwhile() {
     wait_feature("vlan20", SG, "on");
     drop(second);
     watch.says("vlan20: removed while it was repaired");
-    watch.says("vlan30: put off: vlan20 was removed");
+    watch.says("repairs are put off: vlan20 was removed");
     wait_feature("vlan30", SG, "on");
 }
 

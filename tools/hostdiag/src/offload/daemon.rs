@@ -169,6 +169,7 @@ impl Daemon<'_> {
         let started = Instant::now();
         let looked = self.look(since_boot_ms);
         (self.took, self.looked) = (started.elapsed(), Instant::now());
+        self.manager.alive();
         let mend = |seen: Looked| self.mend(&seen, earlier.as_ref(), sources);
         let done = looked.and_then(|seen| seen.map_or(Ok(()), mend));
         match done {

@@ -1,5 +1,7 @@
 //! Repairs what a look found, as far as that may be done while nobody watches.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -12,13 +14,18 @@ use super::log::{Message, Priority};
 use super::look::{Looked, about};
 use super::wait::Sources;
 use super::{Daemon, RETRY};
+use crate::net;
+use crate::offload::fix::compare;
+use crate::offload::fix::facts::Facts;
 use crate::offload::fix::plan::Unattended;
 use crate::offload::fix::repair::{self, Audience, Order};
-use crate::offload::fix::vitals::Vitals;
+use crate::offload::fix::vitals::{self, Vitals};
 use crate::offload::gather;
 use crate::offload::held::seen::{Seen, Wish, may, stack};
 use crate::offload::policy::Mode;
 
+/// What is said of repairs that have to wait.
+const PUT_OFF: &str = "put-off";
 /// So many devices are named as the reason of a run.
 const REASONS: usize = 4;
 
@@ -56,9 +63,16 @@ impl Daemon<'_> {
             earlier,
         };
         // Most of what a look finds again it may not repair: no lock, no journal for that.
-        if repair::plan(&order)?.1.steps.is_empty() {
+        let (facts, plan) = repair::plan(&order)?;
+        manager.alive();
+        if plan.steps.is_empty() {
             return Ok(());
         }
+        if let Some(why) = earlier.map(|earlier| restless(earlier, &facts, &plan)).transpose()?.flatten() {
+            self.put_off(&why);
+            return Ok(());
+        }
+        self.log.forget(PUT_OFF);
         let mut taken = Taken { daemon: self, looked, steps: Vec::new() };
         let repaired = repair::repair(&order, &sources.stop, &mut taken);
         let steps = taken.steps;
@@ -66,10 +80,21 @@ impl Daemon<'_> {
         for problem in &repaired?.run.problems {
             self.say(Priority::Warning, "problem", format!("{}: {}", problem.subject, problem.message));
         }
-        if steps.iter().any(|(_, done)| matches!(done, Done::NotStarted { .. })) {
-            self.again = Some(Instant::now() + RETRY);
+        let why = steps.iter().find_map(|(_, done)| match done {
+            Done::NotStarted { why } => Some(why),
+            _ => None,
+        });
+        if let Some(why) = why {
+            self.put_off(why);
         }
         Ok(())
+    }
+
+    /// Tries again soon; said once, for it may have to do so for long.
+    fn put_off(&mut self, why: &str) {
+        self.again = Some(Instant::now() + RETRY);
+        let text = format!("repairs are put off: {why}");
+        self.log.once(&Message { priority: Priority::Info, event: PUT_OFF, text, fields: &[] });
     }
 
     /// Whether there is a finding that the watch may repair.
@@ -127,12 +152,11 @@ impl Daemon<'_> {
             Done::Failed { error } => {
                 (Priority::Error, "failed", format!("{device}: {} failed: {error}", list(&all)))
             }
-            Done::NotStarted { why } => (Priority::Info, "put-off", format!("{device}: put off: {why}")),
             Done::Removed => {
                 let text = format!("{device}: removed while it was repaired; nothing to set back");
                 (Priority::Info, "removed", text)
             }
-            Done::Interrupted => return,
+            Done::NotStarted { .. } | Done::Interrupted => return,
         };
         let features: Vec<&str> = all.iter().map(|feature| &***feature).collect();
         let more = [Some(("HOSTDIAG_RUN", run)), cause.map(|cause| ("HOSTDIAG_CAUSE", cause))];
@@ -148,6 +172,15 @@ impl Daemon<'_> {
             self.log.say(&Message { priority: Priority::Notice, event: "recovered", text, fields: &fields });
         }
     }
+}
+
+/// What around the devices of a plan is not steady since `earlier`.
+fn restless(earlier: &Vitals, facts: &Facts, plan: &Plan) -> io::Result<Option<String>> {
+    let around = |step: &Step| compare::above_and_below(&facts.namespace, step.device.ifindex);
+    let around: BTreeSet<u32> = plan.steps.iter().flat_map(around).collect();
+    let mut now = net::vitals::growing()?;
+    now.devices.retain(|index, _| around.contains(index));
+    Ok(vitals::restless(earlier, &now))
 }
 
 /// Features of a step that are on now.

@@ -101,6 +101,10 @@ impl Run<'_> {
         let Some(vitals) = self.baseline(&watched)? else {
             return Ok(Done::NotStarted { why: "interrupted".to_owned() });
         };
+        // Nobody could tell what comes of a change then.
+        if let Some(why) = vitals::restless(&vitals.0, &vitals.1) {
+            return Ok(Done::NotStarted { why });
+        }
         let before = Before { namespace, watched, vitals };
         self.lock.mark(&mut self.journal, number, State::Begun)?;
         if let Err(error) = self.call(step) {

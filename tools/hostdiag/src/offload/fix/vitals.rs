@@ -121,6 +121,18 @@ fn bond(was: &Device, is: &Device, now: &Vitals) -> Vec<String> {
     all
 }
 
+/// A device whose carrier goes, or comes and goes, without a change that could be why. Coming
+/// once is no more than a device that was just made does.
+pub fn restless(earlier: &Vitals, now: &Vitals) -> Option<String> {
+    let of = |(index, is): (&u32, &Device)| {
+        let was = earlier.devices.get(index)?;
+        let changes = is.carrier_changes.unwrap_or(0).wrapping_sub(was.carrier_changes.unwrap_or(0));
+        let goes = (was.carrier && !is.carrier) || changes > 1;
+        goes.then(|| format!("the carrier of {} comes and goes", is.name))
+    };
+    now.devices.iter().find_map(of)
+}
+
 /// Error counters that grow faster than before.
 fn errors(
     (old, was, is): (Option<&Device>, &Device, &Device),
@@ -216,6 +228,25 @@ mod tests {
         assert_eq!(worse(&before, &before, &now), ["eth0 lost its carrier"]);
         now.devices.clear();
         assert_eq!(worse(&before, &before, &now), ["eth0 is gone"]);
+    }
+
+    #[test]
+    fn a_carrier_that_comes_is_steady_and_one_that_goes_is_not() {
+        let before = vitals(1000, 0, 0, 0);
+        let with = |carrier, changes| {
+            let mut vitals = before.clone();
+            let device = vitals.devices.get_mut(&2).unwrap();
+            (device.carrier, device.carrier_changes) = (carrier, Some(changes));
+            vitals
+        };
+        assert_eq!(restless(&before, &before), None);
+        assert_eq!(restless(&with(false, 1), &before), None);
+        assert_eq!(restless(&Vitals::default(), &before), None);
+        let said = Some("the carrier of eth0 comes and goes".to_owned());
+        assert_eq!(
+            [restless(&before, &with(false, 3)), restless(&before, &with(true, 4))],
+            [said.clone(), said]
+        );
     }
 
     #[test]
