@@ -34,7 +34,7 @@ fn has_looked(id: u16) {
 #[track_caller]
 fn looked_after(device: &str, id: u16, again: impl Fn()) {
     wait_feature(device, "on");
-    says(&format!("{device}: repaired {SG} (created "));
+    says(&format!("{device}: repaired {SG}"));
     decide(device);
     again();
     has_looked(id);
