@@ -14,6 +14,16 @@ struct vlan_features_record {
 	__u64 hw_enc_features;
 };
 
+// Bytes of a name of the kernel with what stands around it; longer ones are cut.
+#define KSYM_TEXT 384
+
+// An address of the kernel, and its name, which ends with a byte 0.
+struct ksym {
+	__u64 address;
+	__s64 length; // of the whole name, that byte included, or a negative error number
+	char text[KSYM_TEXT];
+};
+
 // Frames of a part of a stack, at most: kernel.perf_event_max_stack is 127 too.
 #define MAX_FRAMES 127
 // Frames that are hashed at a time, and room for those of both parts.

@@ -17,6 +17,7 @@ mod funclatency_live;
 #[path = "../../live/journal.rs"]
 mod journal;
 mod killed;
+mod ksym;
 mod limits;
 #[path = "../../live/limits.rs"]
 mod limits_live;

@@ -21,6 +21,7 @@ pub mod filter;
 pub mod funccount;
 pub mod funclatency;
 pub mod kprobe_event;
+pub mod ksym;
 pub mod module_types;
 pub mod modules;
 pub mod offcpu;

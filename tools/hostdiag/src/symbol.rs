@@ -20,6 +20,7 @@ use kernel::Table;
 use user::{Files, Process};
 use vmlinux::Vmlinux;
 
+use crate::probe::ksym::Ksyms;
 use crate::process;
 
 /// An instruction that a stack names.
@@ -178,6 +179,8 @@ impl fmt::Display for Unknown {
 /// a process may end and a file be deleted once it was seen.
 #[derive(Default)]
 pub struct Symbols {
+    /// Looked for once; older kernels have none.
+    ksyms: Option<Option<Ksyms>>,
     table: Option<Arc<Table>>,
     /// Looked for once; most hosts have none.
     vmlinux: Option<Option<Vmlinux>>,
@@ -199,32 +202,62 @@ impl Symbols {
         self.table.get_or_insert_with(Table::shared)
     }
 
+    /// Does now what takes long before the first name of a kernel address.
+    pub fn prepare_kernel(&mut self) {
+        if self.ksyms().is_none() {
+            self.table();
+        }
+    }
+
+    /// The kernel, as far as it answers, unless all of its functions were read.
+    fn ksyms(&mut self) -> Option<&Ksyms> {
+        match self.table {
+            Some(_) => None,
+            None => self.ksyms.get_or_insert_with(Ksyms::open).as_ref(),
+        }
+    }
+
     /// Names of kernel addresses, one for each in the same order.
     pub fn kernel(&mut self, addresses: &[Address]) -> Vec<Symbol> {
-        let unknown = |table: &Table, address: &u64| table.find(*address).name == Err(Unknown::NotCovered);
-        let table = self.table();
-        let inside = addresses.iter().map(|address| address.inside());
-        let missed: Vec<u64> = inside.filter(|address| unknown(table, address)).collect();
-        let before = self.missed.len();
-        self.missed.extend(missed);
-        // Modules and BPF programs may have come since.
-        if self.missed.len() > before {
-            self.table = Some(Table::anew());
-        }
-        let Self { table, vmlinux, files, .. } = self;
-        let table = table.get_or_insert_with(Table::shared);
-        let vmlinux = vmlinux.get_or_insert_with(|| Vmlinux::of_this_host(table));
         each(addresses, |wanted| {
-            let mut symbols: Vec<Symbol> = wanted.iter().map(|&address| table.find(address)).collect();
-            if let Some(vmlinux) = vmlinux {
-                let own = wanted.iter().zip(&mut symbols).filter(|(_, symbol)| symbol.module.is_none());
-                let mut names: Vec<(u64, &mut Name)> = own
-                    .filter_map(|(&address, symbol)| Some((address, symbol.name.as_mut().ok()?)))
-                    .collect();
-                vmlinux.add_inlined(&files.dwarf, &mut names);
-            }
+            let mut symbols = match self.ksyms() {
+                Some(ksyms) => wanted.iter().map(|&address| ksyms.find(address)).collect(),
+                None => vec![Symbol::uncovered(); wanted.len()],
+            };
+            self.name_by_table(wanted, &mut symbols);
+            self.add_inlined(wanted, &mut symbols);
             symbols
         })
+    }
+
+    /// Names what has no name yet: trampolines of ftrace, say, are in the table alone.
+    fn name_by_table(&mut self, wanted: &[u64], symbols: &mut [Symbol]) {
+        let uncovered = |symbol: &Symbol| symbol.name == Err(Unknown::NotCovered);
+        if !symbols.iter().any(uncovered) {
+            return;
+        }
+        let find = |table: &Table, symbols: &mut [Symbol]| {
+            let open = wanted.iter().zip(symbols).filter(|(_, symbol)| uncovered(symbol));
+            open.for_each(|(&address, symbol)| *symbol = table.find(address));
+        };
+        find(self.table.get_or_insert_with(Table::shared), symbols);
+        let before = self.missed.len();
+        let missed = wanted.iter().zip(&*symbols).filter(|(_, symbol)| uncovered(symbol));
+        self.missed.extend(missed.map(|(&address, _)| address));
+        // Modules and BPF programs may have come since.
+        if self.missed.len() > before {
+            find(self.table.insert(Table::anew()), symbols);
+        }
+    }
+
+    fn add_inlined(&mut self, wanted: &[u64], symbols: &mut [Symbol]) {
+        let Self { table, vmlinux, files, .. } = self;
+        let read = || table.get_or_insert_with(Table::shared).clone();
+        let Some(vmlinux) = vmlinux.get_or_insert_with(|| Vmlinux::of_this_host(read)) else { return };
+        let own = wanted.iter().zip(symbols).filter(|(_, symbol)| symbol.module.is_none());
+        let mut names: Vec<(u64, &mut Name)> =
+            own.filter_map(|(&address, symbol)| Some((address, symbol.name.as_mut().ok()?))).collect();
+        vmlinux.add_inlined(&files.dwarf, &mut names);
     }
 
     /// Reads the memory map of a process and opens its files, so that its
@@ -273,7 +306,8 @@ impl Symbol {
         Self { name: Err(reason), module }
     }
 
-    fn uncovered() -> Self {
+    /// Of an address that no function covers.
+    pub(crate) fn uncovered() -> Self {
         Self::unknown(Unknown::NotCovered, None)
     }
 }

@@ -263,6 +263,23 @@ pub fn program_use(program: BorrowedFd<'_>) -> io::Result<ProgramUse> {
     })
 }
 
+/// Runs a program of type `syscall` once (Linux 5.14). It reads and writes its context.
+///
+/// # Errors
+/// None with a descriptor of such a program that has no larger context.
+pub fn run_program(program: BorrowedFd<'_>, context: &mut [u8]) -> io::Result<()> {
+    let mut options = libbpf_sys::bpf_test_run_opts {
+        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
+        ctx_in: context.as_mut_ptr().cast(),
+        ctx_size_in: context.len() as u32,
+        ..Default::default()
+    };
+    // SAFETY: the kernel reads and writes the context, as many bytes as it is said to
+    // have (bpf_prog_test_run_syscall, net/bpf/test_run.c), and the options.
+    let result = unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Whether this kernel tells how many calls a link missed: `struct bpf_link_info`
 /// got that for kprobes and kprobe.multi alike, about Linux 6.7.
 ///

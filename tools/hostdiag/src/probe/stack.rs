@@ -190,8 +190,10 @@ impl Collector {
         let arrived: Rc<RefCell<Vec<Record>>> = Rc::default();
         let ring = ring(stacks, arrived.clone()).context("failed to open the ring of stacks")?;
         let mut naming = Naming::new(options, entries);
-        // Not while stacks wait: it takes longest of all.
-        naming.symbols.table();
+        // Not while stacks wait.
+        if options.kernel {
+            naming.symbols.prepare_kernel();
+        }
         let table = StackTable::new();
         Ok(Self {
             mark: table.mark(),

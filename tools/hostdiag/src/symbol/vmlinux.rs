@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use object::read::ReadCache;
 
@@ -26,8 +27,9 @@ pub(super) struct Vmlinux {
 }
 
 impl Vmlinux {
-    /// Of the running kernel, where distributions and builds put it.
-    pub(super) fn of_this_host(table: &Table) -> Option<Self> {
+    /// Of the running kernel, where distributions and builds put it. Most hosts have
+    /// none, and need no table.
+    pub(super) fn of_this_host(table: impl FnOnce() -> Arc<Table>) -> Option<Self> {
         let release = crate::host::this().kernel?;
         let paths = [
             format!("/usr/lib/debug/boot/vmlinux-{release}"),
@@ -35,7 +37,10 @@ impl Vmlinux {
             format!("/boot/vmlinux-{release}"),
             format!("/lib/modules/{release}/build/vmlinux"),
         ];
-        paths.into_iter().find_map(|path| Self::open(Path::new(&path), table, ANCHOR))
+        let mut paths = paths.into_iter().filter(|path| Path::new(path).exists()).peekable();
+        paths.peek()?;
+        let table = table();
+        paths.find_map(|path| Self::open(Path::new(&path), &table, ANCHOR))
     }
 
     /// `anchor` is a function that the file and the table have once.
