@@ -309,9 +309,11 @@ pub fn map_entries<const K: usize, const V: usize>(
     if (map.key_size() as usize, map.value_size() as usize) != (K, V) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let (mut entries, mut room, mut from) = (Vec::new(), 4096_u32, None::<u32>);
+    let (mut entries, mut room, mut from) = (Vec::new(), 1024_u32, None::<u32>);
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
     loop {
-        let (mut keys, mut values) = (vec![[0; K]; room as usize], vec![[0; V]; room as usize]);
+        keys.resize(room as usize, [0; K]);
+        values.resize(room as usize, [0; V]);
         let (mut next, mut count) = (0_u32, room);
         let start = from.as_mut().map_or(std::ptr::null_mut(), |bucket| &raw mut *bucket);
         let fd = map.as_fd().as_raw_fd();
@@ -329,7 +331,7 @@ pub fn map_entries<const K: usize, const V: usize>(
             // A bucket that does not fit.
             Some(libc::ENOSPC) => room = room.saturating_mul(2),
             None | Some(libc::ENOENT) => {
-                entries.extend(keys.into_iter().zip(values).take(count as usize));
+                entries.extend(keys.iter().copied().zip(values.iter().copied()).take(count as usize));
                 from = Some(next);
             }
             Some(error) => return Err(io::Error::from_raw_os_error(error)),

@@ -1,7 +1,8 @@
 //! Names of what is in a file: by its own symbols, and by debug information where
 //! there is some.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fs::File;
 
 use super::dwarf::{self, Dwarf};
@@ -16,6 +17,8 @@ pub(super) struct Opened {
     debug: bool,
     /// Read when it is first asked for; nothing of what is no ELF file.
     functions: OnceCell<Option<ByAddress>>,
+    /// What was found at offsets: other processes run the same file.
+    known: RefCell<HashMap<u64, Result<Name, Unknown>>>,
 }
 
 /// A name, and whether a range of known size has it.
@@ -29,7 +32,7 @@ impl Opened {
     /// `debug` is whether debug information is to be looked for, also in the files
     /// that it names.
     pub(super) fn new(file: File, debug: bool) -> Self {
-        Self { file, debug, functions: OnceCell::new() }
+        Self { file, debug, functions: OnceCell::new(), known: RefCell::default() }
     }
 
     /// Names at offsets, one for each in the same order.
@@ -38,6 +41,16 @@ impl Opened {
     /// a host has debug information: it adds inlined functions, and functions
     /// that the file was stripped of.
     pub(super) fn names(&self, dwarf: &Dwarf, offsets: &[u64]) -> Vec<Result<Name, Unknown>> {
+        let mut known = self.known.borrow_mut();
+        let new: Vec<u64> = offsets.iter().copied().filter(|offset| !known.contains_key(offset)).collect();
+        if !new.is_empty() {
+            known.extend(new.iter().copied().zip(self.read(dwarf, &new)));
+        }
+        let name = |offset| known.get(offset).cloned().unwrap_or(Err(Unknown::NotCovered));
+        offsets.iter().map(name).collect()
+    }
+
+    fn read(&self, dwarf: &Dwarf, offsets: &[u64]) -> Vec<Result<Name, Unknown>> {
         let Some(functions) = self.functions.get_or_init(|| ByAddress::read(&self.file)) else {
             return vec![Err(Unknown::BadFile); offsets.len()];
         };

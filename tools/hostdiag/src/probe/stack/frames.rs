@@ -36,6 +36,8 @@ pub(super) struct Naming {
     causes: bool,
     /// Where the functions begin, by slot.
     entries: HashMap<u32, u64>,
+    /// Functions of the kernel that were named before.
+    known: HashMap<Address, Known>,
     most: usize,
 }
 
@@ -79,7 +81,8 @@ impl Naming {
         let (samples, raw) = (at == At::Sample, at == At::RawTracepoint);
         let most = fs::read_to_string(MOST).ok().and_then(|text| text.trim().parse().ok());
         let most = most.map_or(super::MAX_FRAMES, |most: usize| most.min(super::MAX_FRAMES));
-        Self { symbols: Symbols::new(), kernel, user, samples, raw, causes, entries, most }
+        let known = HashMap::new();
+        Self { symbols: Symbols::new(), kernel, user, samples, raw, causes, entries, known, most }
     }
 
     /// Adds the stacks of all records to a table, each in its place. `function` is
@@ -113,6 +116,9 @@ impl Naming {
             let stack = table.add_stack(Stack { kernel: of_kernel, user: of_user });
             named.push(Named { stack, cut: kernel.cut || user.cut });
         }
+        self.known = names.kernel;
+        // What has no name may get one.
+        self.known.retain(|_, known| known.symbol.name.is_ok());
         named
     }
 
@@ -151,15 +157,17 @@ impl Naming {
     }
 
     fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
+        let mut kernel = std::mem::take(&mut self.known);
         let mut of_kernel: HashSet<Address> = HashSet::new();
         let mut of_user: HashMap<Program, HashSet<Address>> = HashMap::new();
-        for (record, [kernel, user]) in records.iter().zip(walked) {
-            of_kernel.extend(kernel.addresses.iter().flatten());
+        for (record, [part, user]) in records.iter().zip(walked) {
+            let new = part.addresses.iter().flatten().filter(|address| !kernel.contains_key(address));
+            of_kernel.extend(new);
             of_user.entry(record.program).or_default().extend(user.addresses.iter().flatten());
         }
         let wanted: Vec<Address> = of_kernel.into_iter().collect();
         let found = self.symbols.kernel(&wanted).into_iter().map(Known::from);
-        let kernel = wanted.iter().copied().zip(found).collect();
+        kernel.extend(wanted.iter().copied().zip(found));
         let mut user = HashMap::new();
         for (program, wanted) in of_user.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
             let wanted: Vec<Address> = wanted.into_iter().collect();
