@@ -63,6 +63,12 @@ impl Constants {
     }
 }
 
+/// Whether bpf/filter.bpf.h reads structures of the kernel on this host: for numbers of
+/// a PID namespace.
+pub fn needs_types() -> bool {
+    process::pid_namespace() != 0
+}
+
 /// Writes the constants into the read-only data of a skeleton, whose type is its own.
 macro_rules! constants {
     ($rodata:expr, $filter:expr) => {{

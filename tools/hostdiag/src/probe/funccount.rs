@@ -13,7 +13,8 @@ use super::attach::{Programs, Sides};
 use super::run::Tool;
 use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
-use super::{quietly, refused};
+use super::{filter, quietly, refused};
+use crate::process::path_of;
 use crate::sys::Counters;
 
 skeleton!("funccount");
@@ -102,7 +103,13 @@ fn load<'a>(
     filter: &Filter,
     layout: Layout,
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
-    let mut open = FunccountSkelBuilder::default().open(storage)?;
+    let mut builder = FunccountSkelBuilder::default();
+    // Until it is loaded.
+    let no_types = if filter::needs_types() { None } else { Some(skeleton::no_types()?) };
+    if let Some(file) = &no_types {
+        builder.object_builder_mut().btf_custom_path(path_of(file))?;
+    }
+    let mut open = builder.open(storage)?;
     open.progs.traced.set_autoload(targets.wants_fentry());
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));

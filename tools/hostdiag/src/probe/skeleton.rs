@@ -1,9 +1,13 @@
 //! What the skeletons of programs have in common. Each is a type of its own, so
 //! that much of it is macros.
 
+use std::fs::File;
+use std::io::Write as _;
+
 use anyhow::{Context, Result};
 use hostdiag_model::trace::Filter;
 use libbpf_rs::{MapCore, MapFlags};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::filter;
 
@@ -82,6 +86,24 @@ pub fn fill_unused(unused: &impl MapCore, groups: u32) -> Result<()> {
         unused.update(&[], &group.to_ne_bytes(), MapFlags::ANY).context("failed to fill a queue")?;
     }
     Ok(())
+}
+
+/// BTF without a type, for libbpf to take instead of the kernel's, which it holds twice
+/// while it reads it: of a program whose use of the kernel's structures is in branches
+/// that its constants cut off. A use that is not would keep it from being loaded.
+///
+/// # Errors
+/// There is no memory for a file.
+pub fn no_types() -> std::io::Result<File> {
+    // `struct btf_header`: magic, version, flags; its length; of types and of strings
+    // where they begin and their length. The first string is the empty one.
+    let mut btf = 0xeb9f_u16.to_ne_bytes().to_vec();
+    btf.extend([1, 0]);
+    [24_u32, 0, 0, 0, 1].iter().for_each(|word| btf.extend(word.to_ne_bytes()));
+    btf.push(0);
+    let mut file = File::from(memfd_create("btf", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(&btf)?;
+    Ok(file)
 }
 
 /// Entries of the map `busy`: CPUs, where it is used.
