@@ -70,6 +70,8 @@ fn watch_looks_after_what_ifupdown_makes_later() {
          up ip link set vlan51 up\n    up {BREAKS} -K vlan51 sg off\n    post-down ip link del vlan51\n"
     );
     let _stanza = ConfigFile::interfaces("vlan51", &stanza);
+    let bond = || std::fs::read_to_string("/sys/class/net/bond0/operstate");
+    wait_until("networkd brought the bond up", || bond().is_ok_and(|state| state.trim() == "up"));
     run("ifup", &["vlan51"]);
     looked_after("vlan51", 4051, || {
         ip(&["link", "set", "vlan51", "down"]);
