@@ -85,13 +85,12 @@ fn watch_looks_after_what_networkmanager_makes_later() {
     let folder = "/etc/NetworkManager";
     let unmanaged = "[keyfile]\nunmanaged-devices=*,except:interface-name:vlan52\n";
     let _unmanaged = ConfigFile::write(format!("{folder}/conf.d/lab.conf"), 0o644, unmanaged);
-    let hook = format!("#!/bin/sh\n[ \"$1 $2\" != \"vlan52 up\" ] || exec {BREAKS} -K vlan52 sg off\n");
-    let _hook = ConfigFile::write(format!("{folder}/dispatcher.d/50-lab"), 0o755, &hook);
     run("systemctl", &["start", "NetworkManager"]);
     let add = "connection add type vlan con-name vlan52 ifname vlan52 dev bond0 id 52 autoconnect no \
                ipv4.method manual ipv4.addresses 10.52.0.1/24 ipv6.method disabled";
     run("nmcli", &add.split_whitespace().collect::<Vec<_>>());
     run("nmcli", &["connection", "up", "vlan52"]);
+    run(BREAKS, &["-K", "vlan52", "sg", "off"]);
     looked_after("vlan52", 4052, || drop(run("nmcli", &["device", "reapply", "vlan52"])));
     run("nmcli", &["connection", "down", "vlan52"]);
     run("nmcli", &["connection", "delete", "vlan52"]);
