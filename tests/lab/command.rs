@@ -74,8 +74,9 @@ pub(crate) fn wait_long_until(what: &str, condition: impl FnMut() -> bool) {
     wait_within(4 * HANG, what, condition);
 }
 
+/// The same within a limit that is promised.
 #[track_caller]
-fn wait_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");

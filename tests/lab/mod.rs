@@ -27,7 +27,7 @@ mod watch;
 pub(crate) use apart::{AfXdp, Datapath, Xdp};
 pub(crate) use audit::{Audited, Unprivileged, audit, audit_unprivileged, hostdiag, page};
 pub(crate) use card::{Card, PolicyFile, stick_lro};
-pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_long_until, wait_until};
+pub(crate) use command::{ethtool, feature, ip, ip_batch, run, wait_long_until, wait_until, wait_within};
 pub(crate) use fix::{Fixed, fix, plan, read as read_fix, repairs, run as run_fix, snapshot, undo};
 pub(crate) use killed::{Killed, Which, kill_after};
 pub(crate) use link::{Link, vmxnet3};

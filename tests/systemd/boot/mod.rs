@@ -1,5 +1,6 @@
 //! What the units did at boot, each policy in a guest of its own: `every` holds the
 //! files of all of these guests, beside those of `files`.
+mod package;
 mod repair;
 mod report;
 mod watch;

@@ -1,0 +1,210 @@
+//! The Debian package in the life of a host, whose guest has hostdiag from nowhere else: it
+//! boots, gets the package and what README recommends, and boots again.
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{SG, property, said_by};
+use crate::lab::{Link, feature, run, wait_long_until as wait_until, wait_within};
+
+const TIMER: &str = "hostdiag-audit.timer";
+const AUDIT: &str = "hostdiag-audit.service";
+const WATCH: &str = "hostdiag-offload.service";
+const ONCE: &str = "hostdiag-offload-once.service";
+const UNITS: [&str; 4] = [TIMER, AUDIT, WATCH, ONCE];
+const PROGRAM: &str = "/usr/bin/hostdiag";
+const POLICY: &str = "/etc/hostdiag/offload.toml";
+const HISTORY: &str = "/var/lib/hostdiag/changes.jsonl";
+const METRICS: &str = "/var/lib/node-exporter/hostdiag.prom";
+
+#[track_caller]
+fn dpkg(args: &[&str]) {
+    println!("{}", run("dpkg", args));
+}
+
+/// In which the service has repaired what came off.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// stdout, whatever the status.
+fn said(program: &str, args: &[&str]) -> String {
+    String::from_utf8(Command::new(program).args(args).output().unwrap().stdout).unwrap()
+}
+
+#[track_caller]
+fn becomes(device: &str, state: &str) {
+    // networkd makes it when it gets to that.
+    let there = Path::new("/sys/class/net").join(device);
+    wait_within(LIMIT, &format!("{SG} of {device} is {state}"), || {
+        there.exists() && feature(device, SG) == state
+    });
+}
+
+#[track_caller]
+fn says(what: &str) {
+    wait_until(&format!("{WATCH} says {what}"), || said_by(WATCH).contains(what));
+}
+
+/// Whether the metrics have a device's loss.
+#[track_caller]
+fn metrics_say(device: &str, lost: u8) {
+    let line = format!("hostdiag_offload_feature_lost{{device=\"{device}\",feature=\"{SG}\"}} {lost}");
+    wait_until(&format!("metrics say {line}"), || {
+        fs::read_to_string(METRICS).is_ok_and(|text| text.lines().any(|found| found == line))
+    });
+}
+
+/// A VLAN that is made later, and broken right then.
+fn broken(name: &str, id: u16) -> Link {
+    let vlan = Link::vlan(name, "bond0", id);
+    run("/usr/local/sbin/configure-nic", &["-K", name, "sg", "off"]);
+    vlan
+}
+
+/// The drop-in of `hostdiag explain rollout`, as somebody copies it.
+fn documented_metrics() -> String {
+    let page = run(PROGRAM, &["explain", "rollout"]);
+    let lines = page.lines().map(str::trim).skip_while(|line| *line != "[Service]");
+    let mut drop_in: Vec<&str> = lines.take_while(|line| !line.is_empty() && *line != "```").collect();
+    drop_in.retain(|line| *line == "[Service]" || line.contains('='));
+    assert_eq!(drop_in.len(), 4, "{page}");
+    drop_in.join("\n") + "\n"
+}
+
+#[track_caller]
+fn drop_in(unit: &str, text: &str) {
+    let folder = format!("/etc/systemd/system/{unit}.d");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(format!("{folder}/override.conf"), text).unwrap();
+    run("systemctl", &["daemon-reload"]);
+}
+
+/// The first boot.
+mod installed {
+    use super::*;
+
+    #[test]
+    fn boot_with_the_package_changes_nothing_until_somebody_asks() {
+        becomes("vlan20", "off");
+        dpkg(&["--install", "/packages/older.deb"]);
+        for unit in UNITS {
+            let enabled = said("systemctl", &["is-enabled", unit]);
+            let expected = if unit == AUDIT { "static" } else { "disabled" };
+            assert_eq!((enabled.trim(), &*property(unit, "ActiveState")), (expected, "inactive"), "{unit}");
+        }
+        audits();
+        run("systemctl", &["enable", "--now", WATCH]);
+        says("vlan20: lost-here: tx-scatter-gather");
+        assert_eq!(feature("vlan20", SG), "off");
+        assert!(!Path::new(HISTORY).exists());
+        // For the next boot.
+        let policy = fs::read_to_string(POLICY).unwrap();
+        let repair = policy.replace("\nmode = \"report\"\n", "\nmode = \"repair\"\n");
+        assert_ne!(repair, policy);
+        fs::write(POLICY, repair).unwrap();
+        drop_in(WATCH, &documented_metrics().replace("offload ", "offload --watch "));
+    }
+
+    /// What is recommended first, with metrics: it finds the loss and fails visibly.
+    fn audits() {
+        run("systemctl", &["enable", "--now", TIMER]);
+        fs::create_dir(Path::new(METRICS).parent().unwrap()).unwrap();
+        drop_in(AUDIT, &documented_metrics());
+        assert!(!Command::new("systemctl").args(["start", AUDIT]).status().unwrap().success());
+        assert_eq!(property(AUDIT, "ExecMainStatus"), "1", "{}", said_by(AUDIT));
+        assert!(run("systemctl", &["--failed", "--no-legend"]).contains(AUDIT));
+        metrics_say("vlan20", 1);
+    }
+}
+
+/// The second boot.
+mod rebooted {
+    use super::*;
+
+    #[test]
+    fn boot_with_the_package_repairs_and_the_package_can_be_upgraded_and_removed() {
+        let vlans = [works(), keeps_what_somebody_switched_off_when_upgraded()];
+        stays_stopped_when_upgraded();
+        removed_it_stops_and_keeps_what_was_set();
+        for vlan in &vlans {
+            assert_eq!(feature(vlan.name(), SG), "on");
+        }
+        purged_it_leaves_nothing();
+    }
+
+    #[track_caller]
+    fn works() -> Link {
+        becomes("vlan20", "on");
+        assert_eq!(property(WATCH, "ActiveState"), "active");
+        assert_eq!(property(TIMER, "ActiveState"), "active");
+        let later = broken("vlan40", 40);
+        becomes("vlan40", "on");
+        metrics_say("vlan40", 0);
+        run("systemctl", &["start", AUDIT]);
+        assert_eq!(property(AUDIT, "Result"), "success", "{}", said_by(AUDIT));
+        later
+    }
+
+    /// The service goes on with the new program, which repairs what is new, and no more.
+    #[track_caller]
+    fn keeps_what_somebody_switched_off_when_upgraded() -> Link {
+        run("ethtool", &["-K", "vlan20", "sg", "off"]);
+        says("vlan20: somebody switched off tx-scatter-gather");
+        let (main, policy) = (property(WATCH, "MainPID"), fs::read(POLICY).unwrap());
+        let history = run(PROGRAM, &["offload", "--history"]);
+        assert!(history.contains("vlan20") && history.contains("vlan40"), "{history}");
+        dpkg(&["--install", "/packages/newer.deb"]);
+        let restarted = property(WATCH, "MainPID");
+        assert_ne!(restarted, main);
+        assert_eq!(fs::read_link(format!("/proc/{restarted}/exe")).unwrap(), Path::new(PROGRAM));
+        assert_eq!(property(WATCH, "ActiveState"), "active");
+        assert_eq!(property(ONCE, "ActiveState"), "inactive");
+        assert_eq!(run(PROGRAM, &["offload", "--history"]), history);
+        let vlan = broken("vlan41", 41);
+        // Stopped before that, it would set it back.
+        says("vlan41: repaired tx-scatter-gather");
+        assert_eq!(feature("vlan20", SG), "off");
+        assert_eq!(fs::read(POLICY).unwrap(), policy);
+        let notes = run(PROGRAM, &["offload", "--notes"]);
+        assert!(notes.contains("switched off by somebody"), "{notes}");
+        vlan
+    }
+
+    #[track_caller]
+    fn stays_stopped_when_upgraded() {
+        run("systemctl", &["stop", WATCH]);
+        dpkg(&["--install", "/packages/newer.deb"]);
+        assert_eq!(property(WATCH, "ActiveState"), "inactive");
+        assert_eq!(said("systemctl", &["is-enabled", WATCH]).trim(), "enabled");
+        run("systemctl", &["start", WATCH]);
+    }
+
+    #[track_caller]
+    fn removed_it_stops_and_keeps_what_was_set() {
+        let process = format!("/proc/{}", property(WATCH, "MainPID"));
+        dpkg(&["--remove", "hostdiag"]);
+        assert!(!Path::new(&process).exists());
+        for unit in UNITS {
+            assert_eq!(property(unit, "ActiveState"), "inactive", "{unit}");
+            assert!(!Path::new("/usr/lib/systemd/system").join(unit).exists(), "{unit}");
+        }
+        assert!(!Path::new(PROGRAM).exists());
+        assert!(Path::new(HISTORY).exists() && Path::new(POLICY).exists());
+    }
+
+    #[track_caller]
+    fn purged_it_leaves_nothing() {
+        // What the administrator made is the administrator's.
+        run("systemctl", &["revert", AUDIT, WATCH]);
+        fs::remove_file(METRICS).unwrap();
+        dpkg(&["--purge", "hostdiag"]);
+        // The lab's own helpers lie in /usr/lib/hostdiag.
+        let left = said(
+            "find",
+            &["/", "/run", "-xdev", "-name", "*hostdiag*", "-not", "-path", "/usr/lib/hostdiag"],
+        );
+        assert_eq!(left, "");
+        assert_eq!(run("systemctl", &["list-units", "--all", "--no-legend", "hostdiag*"]), "");
+        assert_eq!(run("systemctl", &["list-unit-files", "--no-legend", "hostdiag*"]), "");
+    }
+}
