@@ -1,5 +1,5 @@
 //! Tests that need a real systemd, udev, ifupdown or NetworkManager:
-//! `scripts/vm/systemd ROLE|all [TEST...]`. They run as root in a guest of their
+//! `scripts/vm/systemd ROLE[,ROLE...]|all [TEST...]`. They run as root in a guest of their
 //! own, one after the other, and clean up what they configure.
 //!
 //! `files/` is in the guest from boot on; `config` is for what a test adds. Each
