@@ -19,8 +19,10 @@ fn ksym_names_are_those_of_kallsyms() {
             continue;
         }
         let start = u64::from_str_radix(words[0], 16).unwrap();
-        // Trampolines of ftrace, pages of kprobes: nothing but kallsyms has them.
-        let only_there = words.get(3).is_some_and(|module| module.starts_with("[__builtin__"));
+        // Trampolines of ftrace, pages of kprobes, on some kernels dispatchers of BPF: nothing
+        // but kallsyms has them.
+        let only_there = words[2].starts_with("bpf_dispatcher_")
+            || words.get(3).is_some_and(|module| module.starts_with("[__builtin__"));
         for address in [start, start + 1] {
             let (found, listed) = (ksyms.find(address), table.find(address));
             if !only_there {
