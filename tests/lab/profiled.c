@@ -103,11 +103,12 @@ static APART long nap(const struct timespec *time)
 	return result;
 }
 
-// Sleeps so often and so long: what it asked for in all, and what it took at most.
+// Sleeps so often and so long: what it asked for in all, less what it ran between its
+// call and its sleep, and what it took at most.
 static void naps(int times, uint64_t ns)
 {
 	struct timespec time = { 0, ns };
-	uint64_t most = 0;
+	uint64_t asked = times * ns, most = 0, ran = used();
 
 	for (int i = 0; i < times; i++) {
 		uint64_t start = now(CLOCK_MONOTONIC);
@@ -115,7 +116,8 @@ static void naps(int times, uint64_t ns)
 		nap(&time);
 		most += now(CLOCK_MONOTONIC) - start;
 	}
-	printf("%lu %lu\n", times * ns, most);
+	ran = used() - ran;
+	printf("%lu %lu\n", ran < asked ? asked - ran : 0, most);
 }
 
 // profiled burn MS SEED: nanoseconds of each function.

@@ -13,7 +13,8 @@ fn ksym_names_are_those_of_kallsyms() {
     let Some(ksyms) = ksyms else { return };
     let (table, text) = (Table::anew(), fs::read_to_string("/proc/kallsyms").unwrap());
     let mut named = 0;
-    for line in text.lines() {
+    // All of them would take seconds.
+    for line in text.lines().step_by(4) {
         let words: Vec<&str> = line.split_whitespace().collect();
         if !"tTwW".contains(words[1]) {
             continue;
@@ -31,5 +32,5 @@ fn ksym_names_are_those_of_kallsyms() {
             named += usize::from(found.name != Err(Unknown::NotCovered));
         }
     }
-    assert!(named > 20_000, "{named} names");
+    assert!(named > 5_000, "{named} names");
 }

@@ -188,35 +188,40 @@ fn watch_goes_on_where_a_device_is_removed_meanwhile() {
     wait_feature("vlan30", SG, "on");
 }
 
-#[test]
-fn watch_reads_all_anew_when_notifications_were_lost() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = bond();
-    let policy = PolicyFile::new(REPAIR);
-    let watch = Watch::start(policy.path());
-    watch.signal(Signal::SIGSTOP);
-    ip_batch((0..300).map(|number| format!("link set dev port0 {}", ["down", "up"][number % 2])));
-    let _vlan = Link::vlan("vlan10", "bond0", 10);
-    sg_off("vlan10");
-    watch.signal(Signal::SIGCONT);
-    watch.says("notifications were lost");
-    wait_feature("vlan10", SG, "on");
-}
+/// What takes long.
+mod long {
+    use super::*;
 
-#[test]
-fn watch_killed_in_the_middle_undoes_and_repairs_at_its_next_start() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = bond();
-    let policy = PolicyFile::new(REPAIR);
-    let watch = Watch::with(policy.path(), &["--observe", "1m"]);
-    let _vlan = Link::vlan("vlan10", "bond0", 10);
-    sg_off("vlan10");
-    wait_feature("vlan10", SG, "on");
-    watch.end(Signal::SIGKILL);
-    let watch = Watch::start(policy.path());
-    watch.says("was killed in the middle of a step, which was undone");
-    watch.says("vlan10: repaired tx-scatter-gather");
-    assert_eq!(feature("vlan10", SG), "on");
+    #[test]
+    fn watch_reads_all_anew_when_notifications_were_lost() {
+        let space = NetNs::new("watch");
+        let _entered = space.enter();
+        let _nics = bond();
+        let policy = PolicyFile::new(REPAIR);
+        let watch = Watch::start(policy.path());
+        watch.signal(Signal::SIGSTOP);
+        ip_batch((0..300).map(|number| format!("link set dev port0 {}", ["down", "up"][number % 2])));
+        let _vlan = Link::vlan("vlan10", "bond0", 10);
+        sg_off("vlan10");
+        watch.signal(Signal::SIGCONT);
+        watch.says("notifications were lost");
+        wait_feature("vlan10", SG, "on");
+    }
+
+    #[test]
+    fn watch_killed_in_the_middle_undoes_and_repairs_at_its_next_start() {
+        let space = NetNs::new("watch");
+        let _entered = space.enter();
+        let _nics = bond();
+        let policy = PolicyFile::new(REPAIR);
+        let watch = Watch::with(policy.path(), &["--observe", "1m"]);
+        let _vlan = Link::vlan("vlan10", "bond0", 10);
+        sg_off("vlan10");
+        wait_feature("vlan10", SG, "on");
+        watch.end(Signal::SIGKILL);
+        let watch = Watch::start(policy.path());
+        watch.says("was killed in the middle of a step, which was undone");
+        watch.says("vlan10: repaired tx-scatter-gather");
+        assert_eq!(feature("vlan10", SG), "on");
+    }
 }
