@@ -61,7 +61,8 @@ pub struct PlanArgs {
     /// Functions of the kernel that are timed [default: those that stand out on any host].
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub functions: Vec<String>,
-    /// A tool ends when its programs take more of all CPUs than this, in percent.
+    /// A tool ends when its programs take more of all CPUs than this, in percent
+    /// (100: never).
     #[arg(long, value_name = "PERCENT", default_value = "2", value_parser = percent)]
     pub max_overhead: u32,
 }

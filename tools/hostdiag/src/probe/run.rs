@@ -80,6 +80,10 @@ pub struct Cost {
     events: u64,
 }
 
+/// All of the CPUs, in millionths: there is no more, whatever a price of the first second
+/// comes to later.
+const ALL: u64 = 1_000_000;
+
 impl Cost {
     /// Switches the kernel's BPF statistics on, which `finish` switches off again.
     /// They cost every program of the host something, so where others have
@@ -108,7 +112,7 @@ impl Cost {
     /// Whether a window with so many events cost more than is allowed, at the
     /// price of an event that was measured.
     fn too_much(&self, length: Duration, events: u64) -> bool {
-        let Some(measured) = &self.measured else { return false };
+        let Some(measured) = self.measured.as_ref().filter(|_| self.most_ppm < ALL) else { return false };
         let price = |events: u64| {
             let time = u128::from(measured.run_time_ns) * u128::from(events);
             time.checked_div(u128::from(self.events)).unwrap_or(0)
@@ -226,4 +230,23 @@ fn close(tool: &mut dyn Tool) {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_the_cpus_are_never_too_much() {
+        // A millisecond an event.
+        let measured = Overhead { run_time_ns: 1_000_000, over_ms: 1000, cpus: 2, ..Overhead::default() };
+        let too_much = |most_ppm: u64, events: u64| {
+            let cost = Cost { statistics: None, most_ppm, measured: Some(measured), events: 1 };
+            cost.too_much(Duration::from_secs(1), events)
+        };
+        assert!(!too_much(50_000, 100));
+        assert!(too_much(50_000, 101));
+        assert!(too_much(ALL - 1, 5000));
+        assert!(!too_much(ALL, 5000));
+    }
 }

@@ -72,7 +72,8 @@ pub struct RunArgs {
     /// Print only the N largest.
     #[arg(long, value_name = "N")]
     pub top: Option<u32>,
-    /// Detach when our own programs take more of all CPUs than this, in percent.
+    /// Detach when our own programs take more of all CPUs than this, in percent
+    /// (100: never).
     #[arg(long, value_name = "PERCENT", default_value_t = 5)]
     pub max_overhead: u32,
     /// Measure what it costs, also where others have BPF programs in the path of
