@@ -181,22 +181,6 @@ fn hidden_kernel_addresses_are_said_to_be_hidden() {
 }
 
 #[test]
-fn every_function_of_a_library_is_named() {
-    let shell = Waiting::shell("");
-    let code = shell.code("libc.so.6").unwrap();
-    let target = shell.functions("libc", &|_| true);
-    assert!(target.functions.len() > 1000, "{} functions", target.functions.len());
-    let addresses: Vec<Address> =
-        target.functions.iter().map(|function| Address::At(address(&code, function))).collect();
-    let symbols = Symbols::new().user(Program::running(shell.pid()), &addresses);
-    for (wanted, symbol) in target.functions.iter().zip(symbols) {
-        assert_eq!(symbol.module.as_deref(), code.name.to_str());
-        assert!(wanted.names.iter().any(|name| name == function(&symbol)), "{wanted:?}: {symbol:?}");
-        assert_eq!(symbol.name.unwrap().offset, Some(0), "{wanted:?}");
-    }
-}
-
-#[test]
 fn a_process_that_was_seen_may_end() {
     let mut shell = Waiting::shell("");
     let pid = shell.pid();
@@ -343,4 +327,25 @@ fn a_perf_map_is_read_only_if_it_is_the_users_own() {
     fs::remove_file(&path).unwrap();
     fs::remove_file(&real).unwrap();
     assert_eq!(refused(), Unknown::NoPerfMap);
+}
+
+/// What takes long where it is emulated: in guests it runs at length.
+mod long {
+    use super::*;
+
+    #[test]
+    fn every_function_of_a_library_is_named() {
+        let shell = Waiting::shell("");
+        let code = shell.code("libc.so.6").unwrap();
+        let target = shell.functions("libc", &|_| true);
+        assert!(target.functions.len() > 1000, "{} functions", target.functions.len());
+        let addresses: Vec<Address> =
+            target.functions.iter().map(|function| Address::At(address(&code, function))).collect();
+        let symbols = Symbols::new().user(Program::running(shell.pid()), &addresses);
+        for (wanted, symbol) in target.functions.iter().zip(symbols) {
+            assert_eq!(symbol.module.as_deref(), code.name.to_str());
+            assert!(wanted.names.iter().any(|name| name == function(&symbol)), "{wanted:?}: {symbol:?}");
+            assert_eq!(symbol.name.unwrap().offset, Some(0), "{wanted:?}");
+        }
+    }
 }

@@ -47,38 +47,6 @@ fn offload(options: &[&str]) -> Option<i32> {
 }
 
 #[test]
-fn watch_repairs_what_is_made_later() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = bond();
-    let policy = PolicyFile::new(REPAIR);
-    let watch = Watch::start(policy.path());
-    let _vlan = Link::vlan("vlan10", "bond0", 10);
-    sg_off("vlan10");
-    watch.tells("WATCHDOG=1");
-    wait_feature("vlan10", SG, "on");
-    watch.says("vlan10: repaired tx-scatter-gather (created ");
-    let _outer = Link::service_vlan("outer", "bond0", 20);
-    let _inner = Link::vlan("inner", "outer", 21);
-    ["outer", "inner"].into_iter().for_each(sg_off);
-    wait_feature("inner", SG, "on");
-    wait_feature("outer", SG, "on");
-    // A VLAN above a bond that gets its ports later.
-    let _late = Link::veth("nic2", "port2");
-    let empty = Link::bond("bond1", "active-backup", &[]);
-    let _above = Link::vlan("vlan30", "bond1", 30);
-    sg_off("vlan30");
-    has_looked(&watch, 4000);
-    empty.enslave_down(&["nic2"]);
-    wait_feature("vlan30", SG, "on");
-    assert_eq!(audit(&[]).findings(), Vec::<String>::new());
-    let history = hostdiag().args(["offload", "--history"]).output().unwrap();
-    let history = String::from_utf8(history.stdout).unwrap();
-    assert!(history.contains("vlan10") && history.contains("created "), "{history}");
-    assert!(watch.end(Signal::SIGTERM).success());
-}
-
-#[test]
 fn watch_leaves_what_somebody_switched_off() {
     let space = NetNs::new("watch");
     let _entered = space.enter();
@@ -191,6 +159,38 @@ fn watch_goes_on_where_a_device_is_removed_meanwhile() {
 /// What takes long.
 mod long {
     use super::*;
+
+    #[test]
+    fn watch_repairs_what_is_made_later() {
+        let space = NetNs::new("watch");
+        let _entered = space.enter();
+        let _nics = bond();
+        let policy = PolicyFile::new(REPAIR);
+        let watch = Watch::start(policy.path());
+        let _vlan = Link::vlan("vlan10", "bond0", 10);
+        sg_off("vlan10");
+        watch.tells("WATCHDOG=1");
+        wait_feature("vlan10", SG, "on");
+        watch.says("vlan10: repaired tx-scatter-gather (created ");
+        let _outer = Link::service_vlan("outer", "bond0", 20);
+        let _inner = Link::vlan("inner", "outer", 21);
+        ["outer", "inner"].into_iter().for_each(sg_off);
+        wait_feature("inner", SG, "on");
+        wait_feature("outer", SG, "on");
+        // A VLAN above a bond that gets its ports later.
+        let _late = Link::veth("nic2", "port2");
+        let empty = Link::bond("bond1", "active-backup", &[]);
+        let _above = Link::vlan("vlan30", "bond1", 30);
+        sg_off("vlan30");
+        has_looked(&watch, 4000);
+        empty.enslave_down(&["nic2"]);
+        wait_feature("vlan30", SG, "on");
+        assert_eq!(audit(&[]).findings(), Vec::<String>::new());
+        let history = hostdiag().args(["offload", "--history"]).output().unwrap();
+        let history = String::from_utf8(history.stdout).unwrap();
+        assert!(history.contains("vlan10") && history.contains("created "), "{history}");
+        assert!(watch.end(Signal::SIGTERM).success());
+    }
 
     #[test]
     fn watch_reads_all_anew_when_notifications_were_lost() {
