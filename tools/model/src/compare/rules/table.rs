@@ -32,7 +32,8 @@ pub static RULES: &[Rule] = &[
         id: "offload-send",
         what: "the CPU copies, sums and cuts what the card could",
         settings: &[
-            on(Area::Nic, "tx-scatter-gather*", Worse::Off),
+            // Not tx-scatter-gather-fraglist, which no packet of a socket needs.
+            on(Area::Nic, "tx-scatter-gather", Worse::Off),
             on(Area::Nic, "tx-checksum-*", Worse::Off),
             on(Area::Nic, "tx-tcp*-segmentation", Worse::Off),
             on(Area::Nic, "tx-generic-segmentation", Worse::Off),
