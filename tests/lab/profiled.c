@@ -103,12 +103,26 @@ static APART long nap(const struct timespec *time)
 	return result;
 }
 
-// Sleeps so often and so long: what it asked for in all, less what it ran between its
-// call and its sleep, and what it took at most.
+// Nanoseconds that this thread ran, or waited for a CPU although it could have run
+// (Documentation/scheduler/sched-stats.rst).
+static uint64_t awake(void)
+{
+	uint64_t ran = 0, waited = 0;
+	FILE *file = fopen("/proc/thread-self/schedstat", "r");
+
+	if (file && fscanf(file, "%lu %lu", &ran, &waited) != 2)
+		ran = waited = 0;
+	if (file)
+		fclose(file);
+	return ran + waited;
+}
+
+// Sleeps so often and so long: what it asked for in all, less what it was awake between
+// its call and its sleep, and what it took at most.
 static void naps(int times, uint64_t ns)
 {
 	struct timespec time = { 0, ns };
-	uint64_t asked = times * ns, most = 0, ran = used();
+	uint64_t asked = times * ns, most = 0, was_awake = awake();
 
 	for (int i = 0; i < times; i++) {
 		uint64_t start = now(CLOCK_MONOTONIC);
@@ -116,8 +130,8 @@ static void naps(int times, uint64_t ns)
 		nap(&time);
 		most += now(CLOCK_MONOTONIC) - start;
 	}
-	ran = used() - ran;
-	printf("%lu %lu\n", ran < asked ? asked - ran : 0, most);
+	was_awake = awake() - was_awake;
+	printf("%lu %lu\n", was_awake < asked ? asked - was_awake : 0, most);
 }
 
 // profiled burn MS SEED: nanoseconds of each function.

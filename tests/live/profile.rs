@@ -156,10 +156,22 @@ fn profile_names_functions_of_a_process_that_has_ended() {
     assert_eq!(with(&stacks, "[process has ended]"), 0, "{stacks:#?}");
 }
 
+/// Times the waits of a process that naps. There are kernels that tell nobody of each
+/// switch, perf neither; where the end of a wait was missed, which is told, it is done again.
+fn naps(args: &[&str], times: &str) -> (Traced, Vec<u64>) {
+    for _ in 0..10 {
+        let (traced, slept) = profile(args, &["naps", "3", times]);
+        if traced.accounting().return_missed == Some(0) {
+            return (traced, slept);
+        }
+    }
+    panic!("each time the end of a wait was missed");
+}
+
 /// What a process waited is between what it asked for and what its clock shows.
 #[test]
 fn profile_times_waits() {
-    let (traced, slept) = profile(&["--off-cpu"], &["naps", "3", "50"]);
+    let (traced, slept) = naps(&["--off-cpu"], "50");
     assert_eq!(traced.mechanisms(), ["raw-tracepoint"]);
     let stacks = traced.stacks();
     let found = with(&stacks, "nap");
@@ -167,18 +179,16 @@ fn profile_times_waits() {
     let accounting = traced.accounting();
     let balance = accounting.balance().unwrap();
     assert_eq!(balance.entries, balance.accounted, "{accounting:?}");
-    // That an end was missed is told; it was that of no nap, by the time above.
-    let losses: Vec<_> = accounting.losses().filter(|(name, _)| *name != "return_missed").collect();
-    assert_eq!(losses, []);
+    assert_eq!(accounting.losses().collect::<Vec<_>>(), []);
     let nap = stacks.iter().find(|stack| with(std::slice::from_ref(stack), "nap") > 0).unwrap();
     let kernel = nap.kernel.as_ref().unwrap();
     assert!(kernel[0].contains("schedule"), "{kernel:?}");
     assert!(kernel.iter().any(|name| name == "do_nanosleep"), "{kernel:?}");
     // It sleeps, and so that signals can wake it.
-    let (traced, slept) = profile(&["--off-cpu", "--state", "S"], &["naps", "3", "10"]);
+    let (traced, slept) = naps(&["--off-cpu", "--state", "S"], "10");
     let found = with(&traced.stacks(), "nap");
     assert!((slept[0]..=slept[1]).contains(&found), "{found} ns of {slept:?}");
-    let (traced, _) = profile(&["--off-cpu", "--state", "D"], &["naps", "3", "10"]);
+    let (traced, _) = naps(&["--off-cpu", "--state", "D"], "10");
     assert_eq!(with(&traced.stacks(), "nap"), 0);
 }
 
