@@ -39,4 +39,4 @@ pub(crate) use stacks::{Counted, Paths};
 pub(crate) use taken::Taken;
 pub(crate) use trace::{Traced, Tracing, btf, call_getpgid, private_tracefs, refused_trace, user_ways, ways};
 pub(crate) use traffic::{IntoDummy, Traffic, sendfile};
-pub(crate) use watch::Watch;
+pub(crate) use watch::{Watch, bonded};

@@ -13,6 +13,19 @@ use nix::unistd::Pid;
 
 use super::audit::hostdiag;
 use super::command::wait_long_until;
+use super::link::Link;
+use super::netns::{Entered, NetNs};
+
+/// Where a watch has something to do: nic0 and nic1 in bond0, in a namespace that the thread
+/// is in. What is dropped first stands first.
+pub(crate) fn bonded() -> ([Link; 3], Entered, NetNs) {
+    let space = NetNs::new("watch");
+    let entered = space.enter();
+    let nics = ["0", "1"].map(|number| Link::veth(&format!("nic{number}"), &format!("port{number}")));
+    let bond = Link::bond("bond0", "active-backup", &["nic0", "nic1"]);
+    let [nic0, nic1] = nics;
+    ([bond, nic0, nic1], entered, space)
+}
 
 /// A running daemon of the current namespace.
 pub(crate) struct Watch {

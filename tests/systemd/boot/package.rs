@@ -3,18 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use super::{SG, property, said_by};
-use crate::lab::{Link, feature, run, wait_long_until as wait_until, wait_within};
+use super::{POLICY, SG, UNIT as ONCE, WATCH, broken, property, said_by, says, wait_feature};
+use crate::lab::{Link, feature, run, wait_long_until as wait_until};
 
 const TIMER: &str = "hostdiag-audit.timer";
 const AUDIT: &str = "hostdiag-audit.service";
-const WATCH: &str = "hostdiag-offload.service";
-const ONCE: &str = "hostdiag-offload-once.service";
 const UNITS: [&str; 4] = [TIMER, AUDIT, WATCH, ONCE];
 const PROGRAM: &str = "/usr/bin/hostdiag";
-const POLICY: &str = "/etc/hostdiag/offload.toml";
 const HISTORY: &str = "/var/lib/hostdiag/changes.jsonl";
 const METRICS: &str = "/var/lib/node-exporter/hostdiag.prom";
 
@@ -23,26 +19,9 @@ fn dpkg(args: &[&str]) {
     println!("{}", run("dpkg", args));
 }
 
-/// In which the service has repaired what came off.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// stdout, whatever the status.
 fn said(program: &str, args: &[&str]) -> String {
     String::from_utf8(Command::new(program).args(args).output().unwrap().stdout).unwrap()
-}
-
-#[track_caller]
-fn becomes(device: &str, state: &str) {
-    // networkd makes it when it gets to that.
-    let there = Path::new("/sys/class/net").join(device);
-    wait_within(LIMIT, &format!("{SG} of {device} is {state}"), || {
-        there.exists() && feature(device, SG) == state
-    });
-}
-
-#[track_caller]
-fn says(what: &str) {
-    wait_until(&format!("{WATCH} says {what}"), || said_by(WATCH).contains(what));
 }
 
 /// Whether the metrics have a device's loss.
@@ -52,13 +31,6 @@ fn metrics_say(device: &str, lost: u8) {
     wait_until(&format!("metrics say {line}"), || {
         fs::read_to_string(METRICS).is_ok_and(|text| text.lines().any(|found| found == line))
     });
-}
-
-/// A VLAN that is made later, and broken right then.
-fn broken(name: &str, id: u16) -> Link {
-    let vlan = Link::vlan(name, "bond0", id);
-    run("/usr/local/sbin/configure-nic", &["-K", name, "sg", "off"]);
-    vlan
 }
 
 /// The drop-in of `hostdiag explain rollout`, as somebody copies it.
@@ -85,7 +57,7 @@ mod installed {
 
     #[test]
     fn boot_with_the_package_changes_nothing_until_somebody_asks() {
-        becomes("vlan20", "off");
+        wait_feature("vlan20", "off");
         dpkg(&["--install", "/packages/older.deb"]);
         for unit in UNITS {
             let enabled = said("systemctl", &["is-enabled", unit]);
@@ -134,11 +106,11 @@ mod rebooted {
 
     #[track_caller]
     fn works() -> Link {
-        becomes("vlan20", "on");
+        wait_feature("vlan20", "on");
         assert_eq!(property(WATCH, "ActiveState"), "active");
         assert_eq!(property(TIMER, "ActiveState"), "active");
         let later = broken("vlan40", 40);
-        becomes("vlan40", "on");
+        wait_feature("vlan40", "on");
         metrics_say("vlan40", 0);
         run("systemctl", &["start", AUDIT]);
         assert_eq!(property(AUDIT, "Result"), "success", "{}", said_by(AUDIT));

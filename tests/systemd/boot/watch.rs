@@ -5,33 +5,9 @@ mod long;
 
 use std::process::Command;
 
-use super::{SG, property, said_by};
+use super::{POLICY, SG, WATCH as UNIT, broken, property, says, wait_feature};
 use crate::config::ConfigFile;
-use crate::lab::{Link, ethtool, feature, run, wait_long_until as wait_until};
-
-const UNIT: &str = "hostdiag-offload.service";
-const POLICY: &str = "/etc/hostdiag/offload.toml";
-
-#[track_caller]
-fn wait_feature(device: &str, state: &str) {
-    // networkd makes it when it gets to that.
-    let there = std::path::Path::new("/sys/class/net").join(device);
-    wait_until(&format!("{SG} of {device} is {state}; {}", said_by(UNIT)), || {
-        there.exists() && feature(device, SG) == state
-    });
-}
-
-#[track_caller]
-fn says(what: &str) {
-    wait_until(&format!("{UNIT} says {what}"), || said_by(UNIT).contains(what));
-}
-
-/// A VLAN that somebody's program broke right when it was made.
-fn broken(name: &str, id: u16) -> Link {
-    let vlan = Link::vlan(name, "bond0", id);
-    run("/usr/local/sbin/configure-nic", &["-K", name, "sg", "off"]);
-    vlan
-}
+use crate::lab::{ethtool, feature, run, wait_long_until as wait_until};
 
 #[test]
 fn boot_made_the_broken_vlan_whole_and_goes_on() {

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use hostdiag::offload::held::seen::SETTING_UP;
 
-use super::{SG, UNIT, broken, property, says, wait_feature};
+use crate::boot::{BREAKS, SG, WATCH as UNIT, broken, property, said_by, says, wait_feature};
 use crate::config::ConfigFile;
 use crate::lab::{Link, ethtool, feature, ip, ip_batch, run, wait_long_until as wait_until};
 
 const TSO: &str = "tx-tcp-segmentation";
-/// A program that hostdiag cannot know for ethtool.
-const BREAKS: &str = "/usr/local/sbin/configure-nic";
 
 /// Once a device is set up, somebody switches TSO off there.
 #[track_caller]
@@ -154,6 +152,6 @@ fn watch_through_a_storm_ends_in_the_right_state() {
         assert_eq!(feature(vlan.name(), SG), "on");
     }
     // It was said once, whatever happened since.
-    let said = super::said_by(UNIT);
+    let said = said_by(UNIT);
     assert_eq!(said.matches("vlan70: somebody switched off").count(), 1, "{said}");
 }

@@ -6,20 +6,12 @@ use hostdiag_model::plan::Apart;
 use nix::sys::signal::Signal;
 
 use crate::lab::{
-    Link, NetNs, PolicyFile, Watch, audit, ethtool, feature, hostdiag, ip_batch, page, plan, run_fix,
+    Link, PolicyFile, Watch, audit, bonded, ethtool, feature, hostdiag, ip_batch, page, plan, run_fix,
     wait_long_until,
 };
 
 const SG: &str = "tx-scatter-gather";
 const REPAIR: &str = "mode = \"repair\"\n";
-
-/// nic0 and nic1 in bond0, in the current namespace.
-fn bond() -> [Link; 3] {
-    let nics = [Link::veth("nic0", "port0"), Link::veth("nic1", "port1")];
-    let bond = Link::bond("bond0", "active-backup", &["nic0", "nic1"]);
-    let [nic0, nic1] = nics;
-    [bond, nic0, nic1]
-}
 
 #[track_caller]
 fn wait_feature(device: &str, name: &str, state: &str) {
@@ -48,9 +40,7 @@ fn offload(options: &[&str]) -> Option<i32> {
 
 #[test]
 fn watch_leaves_what_somebody_switched_off() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = bond();
+    let _host = bonded();
     let policy = PolicyFile::new(REPAIR);
     let watch = Watch::start(policy.path());
     let _vlan = Link::vlan("vlan10", "bond0", 10);
@@ -88,9 +78,7 @@ fn watch_leaves_what_somebody_switched_off() {
 
 #[test]
 fn watch_obeys_a_hold_until_it_ends() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = bond();
+    let _host = bonded();
     let _vlans = [Link::vlan("vlan10", "bond0", 10), Link::vlan("vlan20", "bond0", 20)];
     ["vlan10", "vlan20"].into_iter().for_each(sg_off);
     assert_eq!(offload(&["--hold", "vlan10", "--reason", "NET-1"]), Some(0));
@@ -111,9 +99,7 @@ fn watch_obeys_a_hold_until_it_ends() {
 
 #[test]
 fn watch_does_nothing_under_a_broken_policy_and_goes_on_with_a_mended_one() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = bond();
+    let _host = bonded();
     let policy = PolicyFile::new("mode = \"repare\"\n");
     let watch = Watch::start(policy.path());
     watch.says("nothing is repaired until the policy is mended");
@@ -139,9 +125,7 @@ fn watch_does_nothing_under_a_broken_policy_and_goes_on_with_a_mended_one() {
 /// Each device is told of when it is done with, not when all are.
 #[test]
 fn watch_goes_on_where_a_device_is_removed_meanwhile() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = bond();
+    let _host = bonded();
     let _first = Link::vlan("vlan10", "bond0", 10);
     let second = Link::vlan("vlan20", "bond0", 20);
     let _third = Link::vlan("vlan30", "bond0", 30);
@@ -162,9 +146,7 @@ mod long {
 
     #[test]
     fn watch_repairs_what_is_made_later() {
-        let space = NetNs::new("watch");
-        let _entered = space.enter();
-        let _nics = bond();
+        let _host = bonded();
         let policy = PolicyFile::new(REPAIR);
         let watch = Watch::start(policy.path());
         let _vlan = Link::vlan("vlan10", "bond0", 10);
@@ -194,9 +176,7 @@ mod long {
 
     #[test]
     fn watch_reads_all_anew_when_notifications_were_lost() {
-        let space = NetNs::new("watch");
-        let _entered = space.enter();
-        let _nics = bond();
+        let _host = bonded();
         let policy = PolicyFile::new(REPAIR);
         let watch = Watch::start(policy.path());
         watch.signal(Signal::SIGSTOP);
@@ -210,9 +190,7 @@ mod long {
 
     #[test]
     fn watch_killed_in_the_middle_undoes_and_repairs_at_its_next_start() {
-        let space = NetNs::new("watch");
-        let _entered = space.enter();
-        let _nics = bond();
+        let _host = bonded();
         let policy = PolicyFile::new(REPAIR);
         let watch = Watch::with(policy.path(), &["--observe", "1m"]);
         let _vlan = Link::vlan("vlan10", "bond0", 10);

@@ -5,17 +5,14 @@ use std::time::Duration;
 use hostdiag::offload::held::seen::SETTING_UP;
 use nix::sys::signal::Signal;
 
-use crate::lab::{Link, NetNs, PolicyFile, Watch, ethtool, feature, ip_batch, wait_until};
+use crate::lab::{Link, PolicyFile, Watch, bonded, ethtool, feature, ip_batch, wait_until};
 
 const SG: &str = "tx-scatter-gather";
 const TSO: &str = "tx-tcp-segmentation";
 
 #[test]
 fn watch_leaves_tso_off_through_ten_thousand_events_and_a_restart() {
-    let space = NetNs::new("watch");
-    let _entered = space.enter();
-    let _nics = [Link::veth("nic0", "port0"), Link::veth("nic1", "port1")];
-    let _bond = Link::bond("bond0", "active-backup", &["nic0", "nic1"]);
+    let _host = bonded();
     let policy = PolicyFile::new("mode = \"repair\"\n");
     let watch = Watch::start(policy.path());
     let _vlan = Link::vlan("vlan10", "bond0", 10);
