@@ -13,8 +13,10 @@ use libbpf_rs::{MapCore, libbpf_sys};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags};
 
+mod object;
 mod perf;
 
+pub use object::{object_types, set_instructions};
 pub use perf::{Clock, Place, attach_event, open_event};
 
 /// The cookie of the calling thread's network namespace: unlike the number of

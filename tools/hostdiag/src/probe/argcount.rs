@@ -213,7 +213,7 @@ fn load<'a>(
     filter: &Filter,
     (bound, max_active): (&Bound, u32),
 ) -> libbpf_rs::Result<ArgcountSkel<'a>> {
-    let mut open = ArgcountSkelBuilder::default().open(storage)?;
+    let (mut open, types) = skeleton::open!(ArgcountSkelBuilder, storage);
     choose(&mut open, targets, bound.sides);
     open.maps.slots.set_max_entries(targets.address_room())?;
     let rows = targets.scratch_rows();
@@ -223,7 +223,7 @@ fn load<'a>(
     open.maps.counts.set_max_entries(bound.arguments.max_values.max(1))?;
     open.maps.starts.set_max_entries(if joined { max_active } else { 1 })?;
     open.maps.scratch.set_max_entries(rows)?;
-    skeleton::set_up!(open, targets, filter);
+    skeleton::set_up!(open, targets, (filter, types.kfuncs));
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.records = bound.records.into();
         rodata.only_returns = (bound.sides == Sides::Return).into();

@@ -161,6 +161,35 @@ impl<'a> Types<'a> {
         Some((self.text(found.name), content))
     }
 
+    /// Numbers of structures, unions and enumerations of its own whose names are wanted,
+    /// in their order.
+    pub fn called(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Id> {
+        let is_wanted = move |found: module_types::Type<'_>| {
+            matches!(found.kind, 4..=6 | 19) && found.name > 0 && wanted(self.text(found.name))
+        };
+        let own = self.ids().zip(&self.places);
+        own.filter(move |(_, at)| self.raw.at(**at as usize).is_some_and(&is_wanted)).map(|(id, _)| id)
+    }
+
+    /// Functions of its own whose names are wanted.
+    pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (Id, &'a str)> {
+        let own = self.ids().zip(&self.places);
+        own.filter_map(move |(id, at)| {
+            let found = self.raw.at(*at as usize).filter(|found| found.kind == FUNCTION)?;
+            Some((id, self.text(found.name)))
+        })
+        .filter(move |(_, name)| wanted(name))
+    }
+
+    /// The number of a type without other names, qualifiers and tags around it.
+    pub fn plain_id(&self, id: Id) -> Id {
+        let next = |id: &Id| match self.get(*id).1 {
+            Type::Around(of) => Some(of),
+            _ => None,
+        };
+        std::iter::successors(Some(id), next).take(MAX_AROUND).last().unwrap_or(id)
+    }
+
     /// The type without other names, qualifiers and tags around it.
     pub fn plain(&self, id: Id) -> Type<'a> {
         self.around(id).last().map_or(Type::Void, |(_, found)| found)
@@ -207,12 +236,7 @@ impl<'a> Types<'a> {
 
     /// What a function of its own takes and returns, by its name.
     pub fn function(&self, name: &str) -> Option<(Id, Parameters<'a>)> {
-        let ids = self.first()..;
-        let own = ids.zip(&self.places).filter(|(_, at)| {
-            let named =
-                |found: module_types::Type<'_>| found.kind == FUNCTION && self.text(found.name) == name;
-            self.raw.at(**at as usize).is_some_and(named)
-        });
+        let own = self.functions(|known| known == name);
         let mut prototypes = own.filter_map(|(id, _)| match self.get(id).1 {
             Type::Function(prototype) => match self.plain(prototype) {
                 Type::Prototype { returns, parameters } => Some((returns, parameters)),

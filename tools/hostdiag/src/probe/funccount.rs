@@ -11,10 +11,9 @@ use libbpf_rs::{MapHandle, OpenObject};
 use self::skel::{FunccountSkel, FunccountSkelBuilder};
 use super::attach::{Programs, Sides};
 use super::run::Tool;
-use super::skeleton::{self, skeleton};
+use super::skeleton::{self, KernelTypes, skeleton};
 use super::targets::{Done, Targets};
 use super::{filter, quietly, refused};
-use crate::process::path_of;
 use crate::sys::Counters;
 
 skeleton!("funccount");
@@ -103,13 +102,13 @@ fn load<'a>(
     filter: &Filter,
     layout: Layout,
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
-    let mut builder = FunccountSkelBuilder::default();
-    // Until it is loaded.
-    let no_types = if filter::needs_types() { None } else { Some(skeleton::no_types()?) };
-    if let Some(file) = &no_types {
-        builder.object_builder_mut().btf_custom_path(path_of(file))?;
-    }
-    let mut open = builder.open(storage)?;
+    // Reading them takes longer than all the rest.
+    let (mut open, types) = if filter::needs_types() {
+        skeleton::open!(FunccountSkelBuilder, storage)
+    } else {
+        let none = KernelTypes::none()?;
+        (skeleton::open_with!(FunccountSkelBuilder, storage, &none), none)
+    };
     open.progs.traced.set_autoload(targets.wants_fentry());
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
@@ -117,7 +116,7 @@ fn load<'a>(
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     open.maps.counts.set_max_entries(number(layout.counters()))?;
     open.maps.slots.set_max_entries(targets.address_room())?;
-    skeleton::set_up!(open, targets, filter);
+    skeleton::set_up!(open, targets, (filter, types.kfuncs));
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.shard_mask = number(layout.shards - 1);
         rodata.stride = number(layout.stride);

@@ -214,7 +214,7 @@ fn load<'a>(
     filter: &Filter,
     (layout, options): (Layout, Options),
 ) -> libbpf_rs::Result<FunclatencySkel<'a>> {
-    let mut open = FunclatencySkelBuilder::default().open(storage)?;
+    let (mut open, types) = skeleton::open!(FunclatencySkelBuilder, storage);
     choose(&mut open, targets);
     let by = options.timing.by;
     let named = if by.is_some() { layout.groups } else { 1 };
@@ -224,7 +224,7 @@ fn load<'a>(
     open.maps.records.set_max_entries(layout.shards * layout.groups)?;
     open.maps.names.set_max_entries(named)?;
     open.maps.unused.set_max_entries(named)?;
-    skeleton::set_up!(open, targets, filter);
+    skeleton::set_up!(open, targets, (filter, types.kfuncs));
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.shard_mask = layout.shards - 1;
         rodata.groups = layout.groups;

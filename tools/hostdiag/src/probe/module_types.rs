@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 /// `BTF_MAGIC` of include/uapi/linux/btf.h.
-const MAGIC: u16 = 0xeb9f;
+pub(super) const MAGIC: u16 = 0xeb9f;
 /// `BTF_KIND_STRUCT`.
 pub const STRUCT: u32 = 4;
 /// `BTF_KIND_FUNC`.

@@ -79,7 +79,7 @@ fn load<'a>(
     waiting: &[Waiting],
     options: Options,
 ) -> libbpf_rs::Result<OffcpuSkel<'a>> {
-    let mut open = OffcpuSkelBuilder::default().open(storage)?;
+    let (mut open, _types) = skeleton::open!(OffcpuSkelBuilder, storage);
     skeleton::set_up_filter!(open, filter);
     stack::set_up!(open, options, 1);
     open.maps.waiting.set_max_entries(MOST_WAITING)?;

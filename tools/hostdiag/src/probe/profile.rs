@@ -142,7 +142,7 @@ fn load<'a>(
     idle: bool,
     options: Options,
 ) -> libbpf_rs::Result<ProfileSkel<'a>> {
-    let mut open = ProfileSkelBuilder::default().open(storage)?;
+    let (mut open, _types) = skeleton::open!(ProfileSkelBuilder, storage);
     skeleton::set_up_filter!(open, filter);
     stack::set_up!(open, options, 1);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {

@@ -1,15 +1,19 @@
 //! What the skeletons of programs have in common. Each is a type of its own, so
 //! that much of it is macros.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 
 use anyhow::{Context, Result};
 use hostdiag_model::trace::Filter;
-use libbpf_rs::{MapCore, MapFlags};
+use libbpf_rs::{MapCore, MapFlags, ObjectBuilder, OpenObject};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::filter;
+use super::btf::Types;
+use super::kfunc::Kfuncs;
+use super::{core_types, filter};
+use crate::process::path_of;
+use crate::sys;
 
 /// The module `skel`: what the build made of bpf/NAME.bpf.c.
 macro_rules! skeleton {
@@ -30,14 +34,16 @@ macro_rules! skeleton {
 }
 pub(crate) use skeleton;
 
-/// Sets up bpf/filter.bpf.h and bpf/alone.bpf.h in a skeleton that is open.
+/// Sets up bpf/filter.bpf.h, bpf/alone.bpf.h and bpf/compat.bpf.h in a skeleton that is
+/// open.
 macro_rules! set_up {
-    ($open:expr, $targets:expr, $filter:expr) => {{
+    ($open:expr, $targets:expr, ($filter:expr, $kfuncs:expr)) => {{
         let reentrant = $targets.reentrant;
         $crate::probe::skeleton::set_up_filter!($open, $filter);
         $open.maps.busy.set_max_entries($crate::probe::skeleton::busy_room(reentrant))?;
         if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
             rodata.reentrant = reentrant.into();
+            rodata.preempt_kfuncs = $kfuncs.preempt().into();
         }
     }};
 }
@@ -88,23 +94,77 @@ pub fn fill_unused(unused: &impl MapCore, groups: u32) -> Result<()> {
     Ok(())
 }
 
-/// BTF without a type, for libbpf to take instead of the kernel's, which it holds twice
-/// while it reads it: of a program whose use of the kernel's structures is in branches
-/// that its constants cut off. A use that is not would keep it from being loaded.
-///
-/// # Errors
-/// There is no memory for a file.
-pub fn no_types() -> std::io::Result<File> {
-    // `struct btf_header`: magic, version, flags; its length; of types and of strings
-    // where they begin and their length. The first string is the empty one.
-    let mut btf = 0xeb9f_u16.to_ne_bytes().to_vec();
-    btf.extend([1, 0]);
-    [24_u32, 0, 0, 0, 1].iter().for_each(|word| btf.extend(word.to_ne_bytes()));
-    btf.push(0);
+/// The kernel's types as far as the programs of an object need them.
+pub struct KernelTypes {
+    /// BTF for libbpf; nothing where the kernel's is not understood here, so that libbpf
+    /// reads that itself.
+    file: Option<File>,
+    /// What they call of the kernel.
+    pub kfuncs: Kfuncs,
+}
+
+impl KernelTypes {
+    /// Those of an object that is open for that alone.
+    ///
+    /// # Errors
+    /// There is no memory for a file.
+    pub fn of(object: &OpenObject) -> io::Result<Self> {
+        let kernel = fs::read(super::BTF).unwrap_or_default();
+        let Some(types) = Types::of(&kernel, None) else {
+            return Ok(Self { file: None, kfuncs: Kfuncs::default() });
+        };
+        let small = core_types::small(&types, sys::object_types(object));
+        Ok(Self { file: small.map(|btf| file_of(&btf)).transpose()?, kfuncs: Kfuncs::of(&types) })
+    }
+
+    /// For programs that use none in what their constants leave of them.
+    ///
+    /// # Errors
+    /// There is no memory for a file.
+    pub fn none() -> io::Result<Self> {
+        Ok(Self { file: Some(file_of(&core_types::none())?), kfuncs: Kfuncs::default() })
+    }
+
+    /// Has libbpf take these types. They have to outlive the loading.
+    ///
+    /// # Errors
+    /// None.
+    pub fn give(&self, builder: &mut ObjectBuilder) -> libbpf_rs::Result<()> {
+        match &self.file {
+            Some(file) => builder.btf_custom_path(path_of(file)).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn file_of(btf: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create("btf", MFdFlags::MFD_CLOEXEC)?);
-    file.write_all(&btf)?;
+    file.write_all(btf)?;
     Ok(file)
 }
+
+/// Opens a skeleton, with [`KernelTypes`] that are to be kept until it is loaded.
+macro_rules! open {
+    ($builder:ident, $storage:expr) => {{
+        let mut storage = std::mem::MaybeUninit::uninit();
+        let types =
+            $crate::probe::skeleton::KernelTypes::of($builder::default().open(&mut storage)?.open_object())?;
+        let mut open = $crate::probe::skeleton::open_with!($builder, $storage, &types);
+        types.kfuncs.put_into(open.open_object_mut())?;
+        (open, types)
+    }};
+}
+pub(crate) use open;
+
+/// Opens a skeleton with [`KernelTypes`].
+macro_rules! open_with {
+    ($builder:ident, $storage:expr, $types:expr) => {{
+        let mut builder = $builder::default();
+        $types.give(builder.object_builder_mut())?;
+        builder.open($storage)?
+    }};
+}
+pub(crate) use open_with;
 
 /// Entries of the map `busy`: CPUs, where it is used.
 pub fn busy_room(reentrant: bool) -> u32 {

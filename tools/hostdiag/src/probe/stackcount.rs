@@ -65,13 +65,13 @@ fn load<'a>(
     filter: &Filter,
     options: Options,
 ) -> libbpf_rs::Result<StackcountSkel<'a>> {
-    let mut open = StackcountSkelBuilder::default().open(storage)?;
+    let (mut open, types) = skeleton::open!(StackcountSkelBuilder, storage);
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
     open.progs.by_address.set_autoload(targets.wants_by_address() > 0);
     open.maps.slots.set_max_entries(targets.address_room())?;
     let rows = targets.scratch_rows();
-    skeleton::set_up!(open, targets, filter);
+    skeleton::set_up!(open, targets, (filter, types.kfuncs));
     stack::set_up!(open, options, rows);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.row_mask = rows - 1;
