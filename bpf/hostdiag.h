@@ -67,8 +67,8 @@ struct stack_scratch {
 	__u64 lost; // events whose stack found no room
 	__u64 nested; // events while another had this memory
 	__u32 busy;
-	__u32 long_kernel; // 1 once a part of the kernel was longer than most
-	__u32 long_user; // likewise of a process
+	__u32 needed_kernel; // bytes of the last part of the kernel that needed more room
+	__u32 needed_user; // likewise of a process
 	__u32 pad; // 0
 	__u64 woken[WOKEN];
 	struct stack_record record;

@@ -111,6 +111,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm; // NULL: no process, but a thread of the kernel
 	char comm[16];
+	int tgid; // of the process, in the host's namespace
 	int pid; // of the thread, in the host's namespace; 0: a CPU's idle task
 	unsigned int __state; // Linux 5.14
 };

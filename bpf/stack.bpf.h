@@ -12,8 +12,8 @@
 #include "hostdiag.h"
 
 #define FRAME_BYTES (MAX_FRAMES * 8)
-// As many as a part of most stacks has.
-#define SHORT_BYTES (31 * 8)
+// Room for frames more than the deepest part so far.
+#define SPARE_BYTES (8 * 8)
 
 // Which parts of a stack are asked for.
 const volatile __u32 with_kernel = 1;
@@ -96,14 +96,19 @@ static __always_inline void hash(struct stack_record *record, __u64 process)
 	record->key = sums;
 }
 
+// Whether what the current task points to is read without a call: Linux 5.11.
+static __always_inline _Bool task_is_typed(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
+}
+
 // Where the stack of the program begins that this task runs; 0 of one of the kernel.
 static __always_inline __u64 start_of_stack(void)
 {
 	struct task_struct *task;
 	struct mm_struct *mm;
 
-	// Linux 5.11: what this points to is read without a call.
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+	if (task_is_typed()) {
 		task = bpf_get_current_task_btf();
 		mm = task->mm;
 		return mm ? mm->start_stack : 0;
@@ -113,20 +118,34 @@ static __always_inline __u64 start_of_stack(void)
 	return mm ? BPF_CORE_READ(mm, start_stack) : 0;
 }
 
-// A part of the stack. The kernel clears what it leaves of the room that it is given,
-// which takes longer than to hash a short one: there is little, until this CPU has
-// seen a long one.
-static __always_inline __s32 part(void *ctx, void *frames, __u32 *is_long, __u64 flags)
+// The process that this task is of, in the host's namespace.
+static __always_inline __u64 current_process(void)
 {
+	struct task_struct *task;
+
+	if (!task_is_typed())
+		return bpf_get_current_pid_tgid() >> 32;
+	task = bpf_get_current_task_btf();
+	return (__u32)task->tgid;
+}
+
+// A part of the stack. The kernel clears what it leaves of the room that it is given,
+// which takes longer than to hash a short one: there is as much as this CPU has seen
+// to be needed.
+static __always_inline __s32 part(void *ctx, void *frames, __u32 *needed, __u64 flags)
+{
+	__u64 room = bytes(*needed + SPARE_BYTES);
 	__s32 length;
 
-	if (!*is_long) {
-		length = bpf_get_stack(ctx, frames, SHORT_BYTES, flags);
-		if (length < SHORT_BYTES)
+	if (room < FRAME_BYTES) {
+		length = bpf_get_stack(ctx, frames, room, flags);
+		if (length < (__s32)room)
 			return length;
-		*is_long = 1;
 	}
-	return bpf_get_stack(ctx, frames, FRAME_BYTES, flags);
+	length = bpf_get_stack(ctx, frames, FRAME_BYTES, flags);
+	if (length > 0)
+		*needed = length < FRAME_BYTES - SPARE_BYTES ? length : FRAME_BYTES - SPARE_BYTES;
+	return length;
 }
 
 static __always_inline void walk(void *ctx, struct stack_scratch *mine)
@@ -138,13 +157,13 @@ static __always_inline void walk(void *ctx, struct stack_scratch *mine)
 	record->user = 0;
 	record->program = 0;
 	if (with_kernel)
-		record->kernel = part(ctx, frames, &mine->long_kernel, 0);
+		record->kernel = part(ctx, frames, &mine->needed_kernel, 0);
 	if (!with_user)
 		return;
 	record->program = start_of_stack();
 	// A thread of the kernel has none, which is no failure.
 	if (record->program)
-		record->user = part(ctx, frames + bytes(record->kernel), &mine->long_user,
+		record->user = part(ctx, frames + bytes(record->kernel), &mine->needed_user,
 				    BPF_F_USER_STACK);
 }
 
@@ -190,7 +209,7 @@ static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scra
 {
 	struct stack_record *record = &mine->record;
 	struct stack_count *known, none = {};
-	__u64 process = bpf_get_current_pid_tgid() >> 32;
+	__u64 process = current_process();
 	__u32 apart;
 
 	mine->entries++;

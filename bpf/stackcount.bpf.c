@@ -9,6 +9,8 @@
 
 // Programs of one function take the scratch memory of its slot & row_mask.
 const volatile __u32 row_mask = 0;
+// 1: there is but one function, the first.
+const volatile __u32 single = 0;
 
 // Written by user space: 1 once everything is attached, 0 before the last read.
 __u32 ready = 0;
@@ -37,7 +39,7 @@ int one(void *ctx)
 SEC("kprobe.multi")
 int many(void *ctx)
 {
-	return event(ctx, 0, bpf_get_attach_cookie(ctx));
+	return event(ctx, 0, single ? 0 : bpf_get_attach_cookie(ctx));
 }
 
 // For many functions of a program or library at once likewise.

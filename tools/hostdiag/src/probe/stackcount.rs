@@ -75,6 +75,7 @@ fn load<'a>(
     stack::set_up!(open, options, rows);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.row_mask = rows - 1;
+        rodata.single = (targets.functions.len() == 1).into();
     }
     open.load()
 }
