@@ -75,14 +75,14 @@ pub struct Symbol {
     /// The kernel module (`bpf` for BPF programs), or the path of the file by
     /// the process's own root directory, or a name such as `[vdso]`; nothing for
     /// the kernel itself and for anonymous memory.
-    pub module: Option<String>,
+    pub module: Option<Arc<str>>,
 }
 
 /// The function that an address is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// Its name, demangled.
-    pub function: String,
+    pub function: Arc<str>,
     /// How far behind its start the address is, in bytes; nothing where only
     /// debug information has the function, in several parts.
     pub offset: Option<u64>,
@@ -302,7 +302,7 @@ fn each(addresses: &[Address], names: impl FnOnce(&[u64]) -> Vec<Symbol>) -> Vec
 }
 
 impl Symbol {
-    fn unknown(reason: Unknown, module: Option<String>) -> Self {
+    fn unknown(reason: Unknown, module: Option<Arc<str>>) -> Self {
         Self { name: Err(reason), module }
     }
 

@@ -1,9 +1,12 @@
 //! Functions of an ELF file by where they are. Of many thousands few are asked for,
 //! so their names stay in the file, and nothing of it stays in memory but a table.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
@@ -20,13 +23,17 @@ pub struct ByAddress {
     segments: Vec<Segment>,
     /// That of all symbols, which strip(1) takes away, and the dynamic one.
     tables: [Table; 2],
+    /// What is to be shown of a name.
+    shown: fn(String) -> String,
+    /// Names that were read, by where they are in the file.
+    names: RefCell<HashMap<u64, Arc<str>>>,
 }
 
 /// What is found at an offset of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The name of the function, mangled as it is.
-    pub name: String,
+    /// The name of the function, as it is to be shown.
+    pub name: Arc<str>,
     /// Bytes from its start.
     pub offset: u64,
     /// Whether its end is known: labels of assembler have none, and reach to the next
@@ -61,7 +68,8 @@ struct Symbol {
 
 impl ByAddress {
     /// Reads the tables of a file; nothing where it is no ELF file, or a damaged one.
-    pub fn read(file: &File) -> Option<Self> {
+    /// `shown` is what to show of a name, which may be mangled.
+    pub fn read(file: &File, shown: fn(String) -> String) -> Option<Self> {
         let cache = ReadCache::new(file.try_clone().ok()?);
         let data = Bounded::new(&cache);
         let (segments, tables) = match FileKind::parse(data).ok()? {
@@ -69,7 +77,8 @@ impl ByAddress {
             FileKind::Elf32 => read::<elf::FileHeader32<Endianness>>(data)?,
             _ => return None,
         };
-        Some(Self { file: file.try_clone().ok()?, segments, tables })
+        let names = RefCell::default();
+        Some(Self { file: file.try_clone().ok()?, segments, tables, shown, names })
     }
 
     /// Whether the file was stripped of the table of all symbols.
@@ -87,8 +96,20 @@ impl ByAddress {
         // The dynamic table has few: one without a size is not what lies far behind it.
         let found = all.find(address, true).map(|symbol| (all, symbol));
         let (table, symbol) = found.or_else(|| Some((dynamic, dynamic.find(address, false)?)))?;
-        let name = table.name(&self.file, symbol).filter(|name| !name.is_empty())?;
+        let name = self.name(table, symbol)?;
         Some(Found { name, offset: address - symbol.address, sized: symbol.size > 0 })
+    }
+
+    fn name(&self, table: &Table, symbol: &Symbol) -> Option<Arc<str>> {
+        let place = table.strings.checked_add(symbol.name.into())?;
+        let mut names = self.names.borrow_mut();
+        if let Some(name) = names.get(&place) {
+            return Some(name.clone());
+        }
+        let name = table.name(&self.file, symbol).filter(|name| !name.is_empty())?;
+        let name: Arc<str> = (self.shown)(name).into();
+        names.insert(place, name.clone());
+        Some(name)
     }
 }
 
@@ -190,6 +211,6 @@ mod tests {
     #[test]
     fn no_other_file_has_functions() {
         let file = File::open("Cargo.toml").unwrap();
-        assert!(ByAddress::read(&file).is_none());
+        assert!(ByAddress::read(&file, |name| name).is_none());
     }
 }

@@ -4,6 +4,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
@@ -79,8 +80,8 @@ fn symbol(text: &str) -> Option<Symbol> {
     // The module that /proc/kallsyms has for them.
     let module = module.or_else(|| is_program(function).then_some("bpf"));
     Some(Symbol {
-        name: Ok(Name { function: function.to_owned(), offset: Some(offset), inlined: Vec::new() }),
-        module: module.map(str::to_owned),
+        name: Ok(Name { function: function.into(), offset: Some(offset), inlined: Vec::new() }),
+        module: module.map(Arc::from),
     })
 }
 
@@ -100,7 +101,7 @@ fn is_program(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Option<(String, u64, Option<String>)> {
+    fn found(text: &str) -> Option<(Arc<str>, u64, Option<Arc<str>>)> {
         let symbol = symbol(text)?;
         let name = symbol.name.ok()?;
         Some((name.function, name.offset?, symbol.module))
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_name_has_its_offset_and_its_module() {
-        let own = |name: &str, offset| Some((name.to_owned(), offset, None));
+        let own = |name: &str, offset| Some((name.into(), offset, None));
         assert_eq!(found("schedule+0x0/0xd0"), own("schedule", 0));
         assert_eq!(found("do_work.isra.0+0x1f/0x100"), own("do_work.isra.0", 0x1f));
         let module = found("veth_xmit+0x10/0x20 [veth]");

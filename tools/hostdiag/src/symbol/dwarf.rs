@@ -77,7 +77,7 @@ fn found_of(found: Symbolized<'_>) -> Result<Found, Unknown> {
             // blazesym 0.2.7 has no start, and gives 0, for a function that debug
             // information says to lie in several parts (DW_AT_ranges).
             let offset = (addr != 0).then_some(offset as u64);
-            let name = Name { function: name.into_owned(), offset, inlined: inlined.collect() };
+            let name = Name { function: name.into(), offset, inlined: inlined.collect() };
             Ok(Found { name, sized: size.is_some_and(|size| size > 0) })
         }
         // As debug information has it of functions of the compiler's own.

@@ -51,7 +51,7 @@ impl Opened {
     }
 
     fn read(&self, dwarf: &Dwarf, offsets: &[u64]) -> Vec<Result<Name, Unknown>> {
-        let Some(functions) = self.functions.get_or_init(|| ByAddress::read(&self.file)) else {
+        let Some(functions) = self.functions.get_or_init(|| ByAddress::read(&self.file, shown)) else {
             return vec![Err(Unknown::BadFile); offsets.len()];
         };
         let missing = if functions.is_stripped() { Unknown::Stripped } else { Unknown::NotCovered };
@@ -66,10 +66,14 @@ impl Opened {
     }
 }
 
+/// A name as its source has it.
+fn shown(name: String) -> String {
+    dwarf::demangled(&name).unwrap_or(name)
+}
+
 impl From<elf::Found> for Found {
     fn from(found: elf::Found) -> Self {
-        let function = dwarf::demangled(&found.name).unwrap_or(found.name);
-        let name = Name { function, offset: Some(found.offset), inlined: Vec::new() };
+        let name = Name { function: found.name, offset: Some(found.offset), inlined: Vec::new() };
         Self { name, sized: found.sized }
     }
 }

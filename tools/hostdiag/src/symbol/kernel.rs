@@ -38,7 +38,7 @@ struct Function {
 }
 
 struct Module {
-    name: String,
+    name: Arc<str>,
     /// The address behind the last byte, where /proc/modules has one.
     end: Option<u64>,
 }
@@ -134,7 +134,7 @@ impl Table {
             return *number;
         }
         let Ok(number) = u16::try_from(self.modules.len() + 1) else { return 0 };
-        self.modules.push(Module { name: name.to_owned(), end: ends.get(name).copied() });
+        self.modules.push(Module { name: name.into(), end: ends.get(name).copied() });
         numbers.insert(name.to_owned(), number);
         number
     }
@@ -180,7 +180,7 @@ impl Table {
         let offset = address - function.address;
         Symbol {
             name: Ok(Name {
-                function: String::from_utf8_lossy(self.name(function)).into_owned(),
+                function: String::from_utf8_lossy(self.name(function)).into(),
                 offset: Some(offset),
                 inlined: Vec::new(),
             }),
@@ -230,7 +230,8 @@ ffffffffc0800000 t bpf_prog_0123456789abcdef_count\t[bpf]
 
     fn found(address: u64) -> Result<(String, Option<u64>, Option<String>), Unknown> {
         let symbol = table().find(address);
-        symbol.name.map(|name| (name.function, name.offset, symbol.module))
+        let module = symbol.module.as_deref().map(String::from);
+        symbol.name.map(|name| (name.function.to_string(), name.offset, module))
     }
 
     #[test]

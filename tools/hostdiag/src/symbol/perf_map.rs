@@ -54,7 +54,7 @@ impl PerfMap {
             return None;
         }
         let name = self.text.get(function.name.clone())?;
-        Some(Name { function: name.to_owned(), offset: Some(offset), inlined: Vec::new() })
+        Some(Name { function: name.into(), offset: Some(offset), inlined: Vec::new() })
     }
 }
 

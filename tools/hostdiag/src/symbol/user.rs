@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use super::dwarf::Dwarf;
 use super::file::Opened;
@@ -88,7 +89,7 @@ struct Area {
     start: u64,
     end: u64,
     offset: u64,
-    module: Option<String>,
+    module: Option<Arc<str>>,
     what: What,
 }
 
@@ -220,7 +221,7 @@ fn area(pid: u32, mapping: &Mapping, files: &mut Files) -> Area {
     } else {
         What::Compiled
     };
-    let module = (!name.is_empty()).then(|| name.into_owned());
+    let module = (!name.is_empty()).then(|| Arc::from(name));
     Area { start: mapping.start, end: mapping.end, offset: mapping.offset, module, what }
 }
 

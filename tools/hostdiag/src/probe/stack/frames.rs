@@ -1,5 +1,6 @@
 //! From addresses to stacks with names.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -106,8 +107,11 @@ impl Naming {
             // Of a process that is at a function of its own there is none.
             let own = function(record.slot).filter(|function| function.is_of_program());
             let of_kernel = (self.kernel && !(self.user && own.is_some())).then(|| {
-                let kernel = self.without_ours(kernel, &names);
-                let mut part = self.part(&kernel, |address| names.kernel.get(&address), table);
+                let mut part = self.part(
+                    &self.without_ours(kernel, &names),
+                    |address| names.kernel.get(&address),
+                    table,
+                );
                 part.frames.splice(0..0, entry);
                 part
             });
@@ -143,17 +147,20 @@ impl Naming {
 
     /// Without what stands above the function that a tracepoint is in: our program,
     /// and what the kernel calls it by.
-    fn without_ours(&self, walked: &Walked, names: &Names) -> Walked {
-        let Some(addresses) = walked.addresses.as_ref().filter(|_| self.raw) else { return walked.clone() };
+    fn without_ours<'a>(&self, walked: &'a Walked, names: &Names) -> Cow<'a, Walked> {
+        let Some(addresses) = walked.addresses.as_ref().filter(|_| self.raw) else {
+            return Cow::Borrowed(walked);
+        };
         let is_ours = |address: &&Address| {
             let known = names.kernel.get(address);
             known.is_some_and(|Known { symbol, .. }| {
-                let name = symbol.name.as_ref().map_or("", |name| name.function.as_str());
+                let name = symbol.name.as_ref().map_or("", |name| &name.function);
                 symbol.module.as_deref() == Some("bpf")
                     || CALLS_US.iter().any(|known| name.starts_with(known))
             })
         };
-        Walked { addresses: Some(addresses.iter().skip_while(is_ours).copied().collect()), cut: walked.cut }
+        let callers = addresses.iter().skip_while(is_ours).copied().collect();
+        Cow::Owned(Walked { addresses: Some(callers), cut: walked.cut })
     }
 
     fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
@@ -203,7 +210,7 @@ impl Naming {
         let Some(addresses) = &walked.addresses else {
             return Part { frames: Vec::new(), gap: Some("could not be walked".into()) };
         };
-        let mut frames = Vec::new();
+        let mut frames = Vec::with_capacity(addresses.len());
         for address in addresses {
             let Some(known) = name(*address) else { continue };
             let frame = |frame| table.add_frame(frame);
@@ -218,17 +225,16 @@ impl Naming {
 /// The frames at an address: the function, before it those that the compiler put
 /// into it, the innermost first.
 fn in_table(address: u64, symbol: &symbol::Symbol) -> impl Iterator<Item = Frame> {
-    let module: Option<Arc<str>> = symbol.module.as_deref().map(Arc::from);
     let (name, offset, inlined) = match &symbol.name {
-        Ok(name) => (Symbol::Name(name.function.as_str().into()), name.offset, &name.inlined[..]),
+        Ok(name) => (Symbol::Name(name.function.clone()), name.offset, &name.inlined[..]),
         Err(unknown) => (Symbol::Unknown(unknown.as_str().into()), None, &[][..]),
     };
     let inside = inlined.iter().rev().map(|name| (Symbol::Name(name.as_str().into()), None, true));
-    inside.chain([(name, offset, false)]).map(move |(symbol, offset, inlined)| Frame {
+    inside.chain([(name, offset, false)]).map(move |(function, offset, inlined)| Frame {
         address,
-        symbol,
+        symbol: function,
         offset,
-        module: module.clone(),
+        module: symbol.module.clone(),
         inlined,
     })
 }

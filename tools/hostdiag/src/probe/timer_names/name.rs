@@ -100,7 +100,11 @@ impl Naming {
             Some(Symbol { name: Ok(name), module }) => {
                 let offset = name.offset.filter(|offset| *offset != 0);
                 let offset = offset.map_or(String::new(), |offset| format!("+{offset:#x}"));
-                Function { name: name.function + &offset, module, address: None }
+                Function {
+                    name: format!("{}{offset}", name.function),
+                    module: module.as_deref().map(String::from),
+                    address: None,
+                }
             }
             _ => Function { name: format!("{address:#x}"), ..Function::default() },
         }
