@@ -233,7 +233,8 @@ fn folded_name(frame: &Frame, layout: Layout) -> String {
 /// frames, and a blank and digits at the end of the last would read as a count.
 fn clean(name: &str, layout: Layout) -> String {
     let name = harmless(name);
-    if layout == Layout::Bcc {
+    let separates = |c: char| c == ';' || c.is_whitespace();
+    if layout == Layout::Bcc || !name.contains(separates) {
         return name;
     }
     name.chars()

@@ -135,10 +135,12 @@ impl<'a> Session<'a> {
         self.file.window(&stacks, &window);
         self.stdout.window(&stacks, &window);
         self.trace()?.stacks.append(stacks).map_err(anyhow::Error::msg)?;
+        let shown = (self.args.format == Format::Text).then(|| window.clone());
+        self.trace()?.windows.push(window);
+        let Some(window) = shown else { return Ok(self.is_read()) };
         let interval = self.args.interval.map(|interval| interval.as_millis() as u64);
         let ends = interval.is_some_and(|interval| window.ends_interval(interval));
-        self.trace()?.windows.push(window.clone());
-        let live = self.args.format == Format::Text && interval.is_none() && output::is_live();
+        let live = interval.is_none() && output::is_live();
         let live =
             if live { words::live(self.trace()?, &window, tool.lost(), overhead) } else { String::new() };
         match &mut self.open {
@@ -150,17 +152,19 @@ impl<'a> Session<'a> {
         } else if !live.is_empty() {
             output::live(&live);
         }
-        Ok(self.unread.is_none() && !self.stdout.fails())
+        Ok(self.is_read())
+    }
+
+    /// Whether somebody reads the result.
+    fn is_read(&self) -> bool {
+        self.unread.is_none() && !self.stdout.fails()
     }
 
     fn print_open(&mut self) -> Result<()> {
         let Some(window) = self.open.take() else { return Ok(()) };
-        if self.args.format == Format::Text {
-            output::live("");
-            let started_ms = self.recording.started_ms;
-            let text = render::block(started_ms, self.trace()?, &window);
-            self.print(&text);
-        }
+        output::live("");
+        let text = render::block(self.recording.started_ms, self.trace()?, &window);
+        self.print(&text);
         Ok(())
     }
 

@@ -118,7 +118,8 @@ impl<'a> Types<'a> {
     /// a kind of type in it that is not known here.
     pub fn of(bytes: &'a [u8], base: Option<&'a Types<'a>>) -> Option<Self> {
         let raw = Btf::of(bytes)?;
-        let mut places = Vec::new();
+        // A type takes 20 bytes and more, on average.
+        let mut places = Vec::with_capacity(raw.types.len() / 20);
         raw.walk_places(|at, _| places.push(at))?;
         Some(Self { raw, base, places })
     }

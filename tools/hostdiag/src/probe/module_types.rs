@@ -60,7 +60,7 @@ pub(super) fn string(strings: &[u8], at: usize) -> Option<&str> {
 /// The two parts of BTF.
 #[derive(Clone, Copy, Debug)]
 pub struct Btf<'a> {
-    types: &'a [u8],
+    pub(super) types: &'a [u8],
     pub(super) strings: &'a [u8],
 }
 

@@ -2,6 +2,7 @@
 //! every tool that counts by stack.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -13,7 +14,7 @@ use hostdiag_model::trace::Function;
 use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
 use self::frames::{Named, Naming};
-use self::record::{Key, Record};
+use self::record::{Arrived, Key, Record};
 use crate::sys;
 
 mod frames;
@@ -109,7 +110,7 @@ pub(crate) use set_up;
 /// It is mapped twice, one behind the other, all of it at once.
 pub(crate) fn ring_bytes() -> u32 {
     let cpus = libbpf_rs::num_possible_cpus().unwrap_or(1);
-    u32::try_from(cpus.next_power_of_two() << 18).unwrap_or(u32::MAX).clamp(1 << 20, 16 << 20)
+    u32::try_from(cpus.next_power_of_two() << 18).unwrap_or(u32::MAX).clamp(1 << 19, 16 << 20)
 }
 
 /// Numbers that nobody else knows, two for each word of a stack.
@@ -168,7 +169,7 @@ pub struct Collector {
     /// The map that the ring is of.
     map: OwnedFd,
     /// What came through the ring and has no names yet.
-    arrived: Rc<RefCell<Vec<Record>>>,
+    arrived: Rc<RefCell<Vec<Arrived>>>,
     options: Options,
     naming: Naming,
     table: StackTable,
@@ -187,7 +188,7 @@ impl Collector {
     /// # Errors
     /// The ring cannot be opened.
     pub fn new(stacks: &dyn MapCore, options: Options, entries: HashMap<u32, u64>) -> Result<Self> {
-        let arrived: Rc<RefCell<Vec<Record>>> = Rc::default();
+        let arrived: Rc<RefCell<Vec<Arrived>>> = Rc::default();
         let ring = ring(stacks, arrived.clone()).context("failed to open the ring of stacks")?;
         let mut naming = Naming::new(options, entries);
         // Not while stacks wait.
@@ -221,8 +222,7 @@ impl Collector {
         let _ = self.ring.consume();
         if self.options.user {
             for record in self.arrived.borrow().iter().skip(before) {
-                let at = record.user.as_ref().ok().and_then(|frames| frames.first().copied());
-                self.naming.symbols.hold(record.program, at);
+                self.naming.symbols.hold(record.program(), record.place());
             }
         }
     }
@@ -262,10 +262,14 @@ impl Collector {
     /// processes to end, so what comes meanwhile is taken in between.
     fn name_arrived(&mut self, sources: &Sources<'_>) {
         let mut records = std::mem::take(&mut *self.arrived.borrow_mut());
-        records.retain(|record| !self.known.contains_key(&record.key));
-        records.sort_by_key(|record| record.program.pid);
-        for records in records.chunk_by(|one, next| one.program.pid == next.program.pid) {
-            self.name(records, sources);
+        records.retain(|record| !self.known.contains_key(&record.key()));
+        // The last first, which then take no memory any more.
+        records.sort_by_key(|record| Reverse(record.program().pid));
+        while let Some(pid) = records.last().map(|record| record.program().pid) {
+            let first = records.partition_point(|record| record.program().pid > pid);
+            let of_process: Vec<Record> =
+                records.drain(first..).filter_map(|record| record.decode()).collect();
+            self.name(&of_process, sources);
             self.drain();
         }
     }
@@ -314,10 +318,10 @@ impl Collector {
     }
 }
 
-fn ring(map: &dyn MapCore, arrived: Rc<RefCell<Vec<Record>>>) -> libbpf_rs::Result<RingBuffer<'static>> {
+fn ring(map: &dyn MapCore, arrived: Rc<RefCell<Vec<Arrived>>>) -> libbpf_rs::Result<RingBuffer<'static>> {
     let mut builder = RingBufferBuilder::new();
     builder.add(map, move |bytes| {
-        arrived.borrow_mut().extend(record::decode(bytes));
+        arrived.borrow_mut().extend(Arrived::of(bytes));
         0
     })?;
     builder.build()

@@ -26,26 +26,76 @@ pub struct Record {
     pub user: Result<Vec<u64>, i32>,
 }
 
-/// Decodes a record; nothing of bytes that are none.
-pub fn decode(bytes: &[u8]) -> Option<Record> {
+/// A stack as it came: until it gets its names it takes a third of the memory of a
+/// [`Record`].
+#[derive(Clone, Debug)]
+pub(super) struct Arrived(Box<[u8]>);
+
+impl Arrived {
+    /// Nothing of bytes that are no record.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        parts(bytes).map(|_| Self(bytes.into()))
+    }
+
+    /// By which it is known.
+    pub(super) fn key(&self) -> Key {
+        parts(&self.0).map_or([0; 16], |parts| parts.key)
+    }
+
+    /// Process, and which of its programs.
+    pub(super) fn program(&self) -> Program {
+        parts(&self.0).map_or(Program { pid: 0, stack: 0 }, |parts| parts.program)
+    }
+
+    /// Where the process was, where that is known.
+    pub(super) fn place(&self) -> Option<u64> {
+        parts(&self.0)?.user.ok()?.first().copied().map(u64::from_ne_bytes)
+    }
+
+    pub(super) fn decode(&self) -> Option<Record> {
+        decode(&self.0)
+    }
+}
+
+/// What bytes of a record are.
+struct Parts<'a> {
+    key: Key,
+    slot: u32,
+    program: Program,
+    comm: &'a [u8],
+    kernel: Result<&'a [[u8; 8]], i32>,
+    user: Result<&'a [[u8; 8]], i32>,
+}
+
+fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
     let (head, frames) = bytes.split_at_checked(HEAD)?;
     let word = |at: usize| Some(u32::from_ne_bytes(head.get(at..at + 4)?.try_into().ok()?));
     let (kernel, user) = (word(24)?.cast_signed(), word(28)?.cast_signed());
     let length = |part: i32| usize::try_from(part).unwrap_or(0);
     let (first, rest) = frames.split_at_checked(length(kernel))?;
     let second = rest.get(..length(user))?;
-    let part = |length: i32, bytes: &[u8]| match length {
-        error if error < 0 => Err(-error.max(-i32::MAX)),
-        _ => Ok(bytes.as_chunks().0.iter().map(|frame| u64::from_ne_bytes(*frame)).collect()),
-    };
-    let comm = head.get(32..48)?.split(|byte| *byte == 0).next()?;
-    Some(Record {
+    let part = |length: i32, bytes| if length < 0 { Err(-length.max(-i32::MAX)) } else { Ok(bytes) };
+    Some(Parts {
         key: head.get(..16)?.try_into().ok()?,
         slot: word(16)?,
         program: Program { pid: word(20)?, stack: u64::from_ne_bytes(*head.get(48..)?.first_chunk()?) },
+        comm: head.get(32..48)?.split(|byte| *byte == 0).next()?,
+        kernel: part(kernel, first.as_chunks().0),
+        user: part(user, second.as_chunks().0),
+    })
+}
+
+/// Decodes a record; nothing of bytes that are none.
+pub fn decode(bytes: &[u8]) -> Option<Record> {
+    let Parts { key, slot, program, comm, kernel, user } = parts(bytes)?;
+    let frames = |frames: &[[u8; 8]]| frames.iter().copied().map(u64::from_ne_bytes).collect();
+    Some(Record {
+        key,
+        slot,
+        program,
         comm: String::from_utf8_lossy(comm).into_owned(),
-        kernel: part(kernel, first),
-        user: part(user, second),
+        kernel: kernel.map(frames),
+        user: user.map(frames),
     })
 }
 
@@ -77,6 +127,9 @@ mod tests {
             user: Ok(vec![3]),
         };
         assert_eq!(record, expected);
+        let arrived = Arrived::of(&bytes(16, 8, &[1, 2, 3])).unwrap();
+        let known = (arrived.key(), arrived.program(), arrived.place(), arrived.decode());
+        assert_eq!(known, (record.key, record.program, Some(3), Some(record)));
         let record = decode(&bytes(-14, 8, &[3])).unwrap();
         assert_eq!((record.kernel, record.user), (Err(14), Ok(vec![3])));
     }
