@@ -27,7 +27,7 @@ struct ksym {
 // Frames of a part of a stack, at most: kernel.perf_event_max_stack is 127 too.
 #define MAX_FRAMES 127
 // Frames that are hashed at a time, and room for those of both parts.
-#define STRIDE 4
+#define STRIDE 2
 #define STACK_FRAMES (2 * MAX_FRAMES + STRIDE - 1)
 // Words that a stack is known by, with those that are no frames.
 #define STACK_WORDS (STACK_FRAMES + 4)

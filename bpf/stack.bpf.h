@@ -13,7 +13,7 @@
 
 #define FRAME_BYTES (MAX_FRAMES * 8)
 // Room for frames more than the deepest part so far.
-#define SPARE_BYTES (8 * 8)
+#define SPARE_BYTES (4 * 8)
 
 // Which parts of a stack are asked for.
 const volatile __u32 with_kernel = 1;

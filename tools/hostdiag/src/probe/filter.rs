@@ -22,6 +22,7 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 #[allow(missing_docs, reason = "described where they are used, bpf/filter.bpf.h")]
 pub struct Constants {
     pub pid_ns: u32,
+    pub any_filter: u32,
     pub pid_count: u32,
     pub tid_count: u32,
     pub pid: u32,
@@ -50,6 +51,7 @@ impl Constants {
         }
         Self {
             pid_ns: process::pid_namespace(),
+            any_filter: (*filter != Filter::default()).into(),
             pid_count: count(&filter.pids),
             tid_count: count(&filter.tids),
             pid: first(&filter.pids),
@@ -73,6 +75,7 @@ pub fn needs_types() -> bool {
 macro_rules! constants {
     ($rodata:expr, $filter:expr) => {{
         let constants = $crate::probe::filter::Constants::of($filter);
+        $rodata.any_filter = constants.any_filter;
         $rodata.pid_ns = constants.pid_ns;
         $rodata.pid_count = constants.pid_count;
         $rodata.tid_count = constants.tid_count;
@@ -167,8 +170,8 @@ mod tests {
     fn constants_are_those_of_the_filter() {
         let none = Constants::of(&Filter::default());
         assert_eq!(
-            (none.pid_count, none.tid_count, none.by_comm, none.by_cgroup, none.by_cpu),
-            (0, 0, 0, 0, 0)
+            (none.any_filter, none.pid_count, none.tid_count, none.by_comm, none.by_cgroup, none.by_cpu),
+            (0, 0, 0, 0, 0, 0)
         );
         let filter = Filter {
             pids: vec![7, 8],
@@ -178,6 +181,7 @@ mod tests {
             cpus: vec![0, 65],
         };
         let constants = Constants::of(&filter);
+        assert_eq!(constants.any_filter, 1);
         assert_eq!((constants.pid_count, constants.tid_count, constants.tid), (2, 1, 9));
         let [first, second] = constants.comm.map(u64::to_ne_bytes);
         assert_eq!((&first, &second), (b"a-name-t", b"hat-is-\0"));

@@ -82,7 +82,9 @@ impl<'a> Counting<'a> {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let traced = Sides { entry: Some(skel.progs.traced.insns()), exit: None };
+        // Where the kernel keeps programs from being entered again, these need not look.
+        let traced = if targets.reentrant { &skel.progs.traced } else { &skel.progs.probed };
+        let traced = Sides { entry: Some(traced.insns()), exit: None };
         let programs =
             Programs { traced, by_address, ..Programs::entries(skel.progs.probed.insns(), many, user_many) };
         let done = targets.attach(&programs)?;
@@ -109,7 +111,7 @@ fn load<'a>(
         let none = KernelTypes::none()?;
         (skeleton::open_with!(FunccountSkelBuilder, storage, &none), none)
     };
-    open.progs.traced.set_autoload(targets.wants_fentry());
+    open.progs.traced.set_autoload(targets.wants_fentry() && targets.reentrant);
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
     open.progs.by_address.set_autoload(targets.wants_by_address() > 0);
