@@ -24,7 +24,6 @@ pub mod funclatency;
 pub mod kfunc;
 pub mod kprobe_event;
 pub mod ksym;
-pub mod module_types;
 pub mod modules;
 pub mod offcpu;
 pub mod pattern;

@@ -2,7 +2,9 @@
 //! of a module, whose numbers and strings go on where the kernel's end. Pure: from
 //! bytes, of which none is trusted.
 
-use super::module_types::{self, Btf, FUNCTION, string, word};
+use self::raw::{Btf, FUNCTION, string, word};
+
+pub mod raw;
 
 /// Most typedefs, qualifiers and tags around a type that are looked through.
 const MAX_AROUND: usize = 32;
@@ -165,7 +167,7 @@ impl<'a> Types<'a> {
     /// Numbers of structures, unions and enumerations of its own whose names are wanted,
     /// in their order.
     pub fn called(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = Id> {
-        let is_wanted = move |found: module_types::Type<'_>| {
+        let is_wanted = move |found: raw::Type<'_>| {
             matches!(found.kind, 4..=6 | 19) && found.name > 0 && wanted(self.text(found.name))
         };
         let own = self.ids().zip(&self.places);
@@ -193,7 +195,7 @@ impl<'a> Types<'a> {
 
     /// The type without other names, qualifiers and tags around it.
     pub fn plain(&self, id: Id) -> Type<'a> {
-        self.around(id).last().map_or(Type::Void, |(_, found)| found)
+        self.get(self.plain_id(id)).1
     }
 
     /// A type, and what stands below each name of it, the last of which is plain.
@@ -319,5 +321,59 @@ impl<'a, const SIZE: usize> List<'a, SIZE> {
     fn entries<const WORDS: usize>(self) -> impl Iterator<Item = [u32; WORDS]> {
         let entry = |bytes: &[u8]| std::array::from_fn(|n| word(bytes, 4 * n).unwrap_or(0));
         self.bytes.chunks_exact(SIZE).map(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::raw::{MAGIC, follows};
+    use super::*;
+
+    /// Types, each of a name and a kind with a number of members, and strings.
+    fn btf(types: &[(u32, u32, usize)], strings: &str) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (name, kind, members) in types {
+            let words = [*name, kind << 24 | *members as u32, 0];
+            body.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+            body.resize(body.len() + follows(*kind, *members).unwrap_or(0), 0);
+        }
+        let length = body.len() as u32;
+        let header = [u32::from(MAGIC) | 1 << 16, 24, 0, length, length, strings.len() as u32];
+        let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        bytes.extend(body);
+        bytes.extend(strings.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn numbers_go_on_where_the_kernels_end() {
+        // int; a structure of two members; the prototype and the function `same`.
+        let kernel = btf(&[(1, 1, 0), (0, 4, 2), (0, 13, 3), (5, 12, 0)], "\0int\0same\0");
+        let kernel = Types::of(&kernel, None).unwrap();
+        assert_eq!(kernel.ids().last(), Some(4));
+        // Its strings begin at 10; a variable has the name of a function.
+        let module = btf(&[(0, 13, 1), (11, 12, 0), (5, 12, 0), (16, 14, 0)], "\0xmit\0open\0");
+        let module = Types::of(&module, Some(&kernel)).unwrap();
+        let functions = |wanted: &dyn Fn(&str) -> bool| module.functions(wanted).collect::<Vec<_>>();
+        assert_eq!(functions(&|_| true), [(6, "xmit"), (7, "same")]);
+        assert_eq!(functions(&|name| name == "open"), []);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_guessed() {
+        let whole = btf(&[(1, 12, 0)], "\0f\0");
+        assert!(Types::of(&whole, None).is_some());
+        for length in 0..whole.len() {
+            assert!(Types::of(&whole[..length], None).is_none(), "{length}");
+        }
+        assert!(Types::of(&btf(&[(1, 12, 0), (1, 31, 0)], "\0f\0"), None).is_none());
+    }
+
+    /// Against what libbpf reads.
+    #[test]
+    fn the_kernels_own_types_are_understood() {
+        let kernel = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        let known = libbpf_rs::btf::Btf::from_vmlinux().unwrap();
+        assert_eq!(Types::of(&kernel, None).unwrap().ids().count() + 1, known.len());
     }
 }

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::btf::raw::{MAGIC, STRUCT};
 use super::btf::{Id, Member, Members, Type, Types, Values};
-use super::module_types::{MAGIC, STRUCT};
 
 /// Most anonymous structures within another.
 const MAX_DEPTH: usize = 8;

@@ -7,9 +7,10 @@ use std::fs;
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::query::BtfInfoIter;
 
+use super::btf;
+use super::btf::raw::{Btf, FUNCTION, STRUCT};
 use super::discover::Key;
 use super::doctor;
-use super::module_types::{self, Base, Btf, FUNCTION, STRUCT};
 use super::plan::{Sides, UserMulti};
 use crate::sys::TypeId;
 
@@ -104,15 +105,16 @@ impl Types {
         if keys.clone().all(|(_, module)| module.is_none()) {
             return ids;
         }
-        let Some(base) = Base::of(&self.btf) else { return ids };
+        let Some(kernel) = btf::Types::of(&self.btf, None) else { return ids };
         for object in BtfInfoIter::default().filter(|object| object.name != "vmlinux") {
             let wanted = names_of(Some(&object.name));
             if wanted.is_empty() {
                 continue;
             }
-            let found = module_types::functions(&object.btf, base, |name| wanted.contains(name));
-            for (name, number) in found.unwrap_or_default() {
-                let key = (name, object.name.to_str().map(String::from));
+            let types = btf::Types::of(&object.btf, Some(&kernel));
+            let found = types.iter().flat_map(|types| types.functions(|name| wanted.contains(name)));
+            for (number, name) in found {
+                let key = (name.to_owned(), object.name.to_str().map(String::from));
                 ids.insert(key, TypeId { number, module: Some(object.id) });
             }
         }
@@ -128,17 +130,10 @@ impl Types {
 
     /// Ids of functions of the kernel that are wanted, by name.
     pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
-        let (mut found, mut id) = (HashMap::new(), 0);
-        let Some(btf) = Btf::of(&self.btf) else { return found };
         // Of what is not understood, nothing is believed.
-        let read = btf.walk(|one| {
-            id += 1;
-            let name = if one.kind == FUNCTION { btf.name(one) } else { None };
-            if let Some(name) = name.filter(|name| wanted(name)) {
-                found.insert(name.to_owned(), id);
-            }
-        });
-        if read.is_some() { found } else { HashMap::new() }
+        let types = btf::Types::of(&self.btf, None);
+        let found = types.iter().flat_map(|types| types.functions(&wanted));
+        found.map(|(number, name)| (name.to_owned(), number)).collect()
     }
 }
 
