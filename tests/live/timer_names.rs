@@ -14,7 +14,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerSetTimeFlags};
 use nix::unistd::gettid;
 
-use crate::lab::timers::{Connections, arm, fates, timer_fd, wait_in_vain};
+use crate::lab::timers::{Connections, all_expire, arm, fates, timer_fd, wait_in_vain};
 use crate::lab::{Counted, Traced, Tracing, Unprivileged, hostdiag, wait_until};
 
 const FAR: Duration = Duration::from_secs(100);
@@ -41,11 +41,13 @@ fn process() -> Owner {
 
 #[test]
 fn timer_names_knows_the_fate_of_timers_of_the_wheel() {
-    let connections = Connections::new(9);
-    let (traced, ()) = counted(&[], || {
-        wait_in_vain(5, Duration::from_millis(20));
-        connections.cancel_all();
-        connections.rearm(3, 21);
+    let (traced, ()) = all_expire("process_timeout", 5, || {
+        let connections = Connections::new(9);
+        counted(&[], || {
+            wait_in_vain(5, Duration::from_millis(20));
+            connections.cancel_all();
+            connections.rearm(3, 21);
+        })
     });
     let sleeps = traced.timer("process_timeout");
     assert_eq!(fates(&sleeps), [5, 5, 0, 0], "{}", traced.said);
@@ -61,7 +63,7 @@ fn timer_names_knows_the_fate_of_timers_of_the_wheel() {
 
 #[test]
 fn timer_names_knows_the_fate_of_hrtimers() {
-    let (traced, left) = counted(&[], || {
+    let work = || {
         let again = timer_fd(ClockId::CLOCK_MONOTONIC);
         (0..11).for_each(|_| {
             arm(&again, Duration::from_millis(2));
@@ -77,7 +79,8 @@ fn timer_names_knows_the_fate_of_hrtimers() {
         let left: Vec<_> = (0..3).map(|_| timer_fd(ClockId::CLOCK_MONOTONIC)).collect();
         left.iter().for_each(|timer| arm(timer, FAR));
         left
-    });
+    };
+    let (traced, left) = all_expire("timerfd_tmrproc", 11, || counted(&[], work));
     let row = traced.timer("timerfd_tmrproc");
     assert_eq!(fates(&row), [11 + 14 + 9 + 3, 11, 13, 1 + 9], "{}", traced.said);
     assert_eq!(row.timer.unwrap().kind, TimerKind::Hrtimer);
@@ -87,8 +90,8 @@ fn timer_names_knows_the_fate_of_hrtimers() {
 /// A sleeper's timer lies on its stack, in the same place each time, and is another.
 #[test]
 fn timer_names_tells_sleeps_that_are_cut_short_from_new_starts() {
-    let (mut here, mut there) = UnixStream::pair().unwrap();
-    let (traced, ()) = counted(&[], || {
+    let work = || {
+        let (mut here, mut there) = UnixStream::pair().unwrap();
         let echo = std::thread::spawn(move || {
             let mut byte = [0];
             while there.read(&mut byte).unwrap() == 1 {
@@ -105,7 +108,8 @@ fn timer_names_tells_sleeps_that_are_cut_short_from_new_starts() {
         drop(here);
         echo.join().unwrap();
         std::thread::sleep(Duration::from_millis(1));
-    });
+    };
+    let (traced, ()) = all_expire("hrtimer_wakeup", 1, || counted(&[], work));
     let row = traced.timer("hrtimer_wakeup");
     // Where the answer is there already nothing sleeps.
     let [started, expired, rearmed, cancelled] = fates(&row);
@@ -139,11 +143,12 @@ fn timer_names_knows_what_delay_was_asked_for() {
 fn timer_names_shows_how_late_timers_are_and_how_long_they_run() {
     const TIMES: u32 = 23;
     const SLEEP: Duration = Duration::from_millis(1);
-    let (traced, late) = counted(&["--expire"], || {
+    let work = || {
         let before = Instant::now();
         (0..TIMES).for_each(|_| std::thread::sleep(SLEEP));
         before.elapsed() - SLEEP * TIMES
-    });
+    };
+    let (traced, late) = all_expire("hrtimer_wakeup", TIMES.into(), || counted(&["--expire"], work));
     let row = traced.timer("hrtimer_wakeup");
     assert_eq!(fates(&row), [TIMES.into(), TIMES.into(), 0, 0]);
     let (lateness, run) = (row.late.unwrap(), row.run.unwrap());
@@ -305,9 +310,13 @@ fn timer_names_prints_what_it_keeps() {
     let rows = printed.lines().filter(|line| line.ends_with("timerfd_tmrproc"));
     let counts = rows.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     assert_eq!(counts.sum::<u64>(), 12, "{printed}");
-    // What interrupts the call, also from another CPU, starts timers of its own.
-    let interrupted = |line: &str| line.contains("interrupt") || line.contains(";sysvec_");
-    let ours = |line: &&str| line.contains(";__x64_sys_timerfd_settime;") && !interrupted(line);
+    // What interrupts the call or is scheduled after it starts timers of its own.
+    let own = |frame: &str| frame.contains("hrtimer") || frame.contains("timerfd_set");
+    let ours = |line: &&str| {
+        let call =
+            line.rsplit_once(' ').and_then(|(stack, _)| stack.split_once(";__x64_sys_timerfd_settime;"));
+        call.is_some_and(|(_, below)| below.split(';').all(own))
+    };
     let armed = folded.lines().filter(ours);
     let counts = armed.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
     assert_eq!(counts.sum::<u64>(), 12, "{folded}");
