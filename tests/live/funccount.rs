@@ -2,6 +2,7 @@
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hostdiag_model::trace::Ended;
 use nix::sys::signal::{Signal, kill};
@@ -51,14 +52,26 @@ fn funccount_raises_the_limit_of_open_files() {
 
 #[test]
 fn funccount_prints_what_it_keeps() {
+    let counts = printed(&["-T", "-i", "200ms"], Duration::from_millis(150));
+    assert!(counts.len() > 1 && counts.iter().sum::<u64>() == 5000, "{counts:?}");
+}
+
+/// Counts are taken each second all the same.
+#[test]
+fn funccount_prints_one_table_where_no_interval_is_asked_for() {
+    assert_eq!(printed(&[], Duration::from_millis(450)), [5000]);
+}
+
+/// How many of 5,000 calls each printed table has; a report of the recording is the same.
+fn printed(args: &[&str], between: Duration) -> Vec<u64> {
     private_tracefs();
     let thread = gettid().to_string();
     let file = std::env::temp_dir().join(format!("hostdiag-funccount-{thread}.hd"));
     let path = file.to_str().unwrap();
-    let tracing = Tracing::start(&mine(&thread, &["-T", "-i", "200ms", "--output", path, GETPGID]));
+    let tracing = Tracing::start(&mine(&thread, &[args, &["--output", path, GETPGID]].concat()));
     for _ in 0..5 {
         call_getpgid(1000);
-        std::thread::sleep(std::time::Duration::from_millis(150));
+        std::thread::sleep(between);
     }
     let (output, said) = tracing.interrupt();
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -66,8 +79,7 @@ fn funccount_prints_what_it_keeps() {
     fs::remove_file(&file).unwrap();
     let [printed, again] = [output.stdout, report.stdout].map(|text| String::from_utf8(text).unwrap());
     assert_eq!(again, printed);
-    let counts = printed.lines().filter_map(|line| line.strip_prefix(EVENT)?.trim().parse::<u64>().ok());
-    assert_eq!(counts.sum::<u64>(), 5000);
+    printed.lines().filter_map(|line| line.strip_prefix(EVENT)?.trim().parse::<u64>().ok()).collect()
 }
 
 /// What it had when it was killed is kept, and said to be cut off.
