@@ -13,10 +13,10 @@
 //! Absent is not empty: a part of a stack that nobody asked for is left out, one
 //! that could not be walked has no frames and a `gap`.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use counts::check;
@@ -202,7 +202,7 @@ struct Numbered<T> {
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), numbers: HashMap::new(), first: 0 }
+        Self { items: Vec::new(), numbers: HashMap::default(), first: 0 }
     }
 }
 

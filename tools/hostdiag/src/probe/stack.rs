@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -175,9 +175,9 @@ pub struct Collector {
     table: StackTable,
     /// As far as the table was handed on.
     mark: Mark,
-    known: HashMap<Key, Known>,
+    known: foldhash::HashMap<Key, Known>,
     /// Names of processes and threads, each once.
-    comms: HashSet<Arc<str>>,
+    comms: foldhash::HashSet<Arc<str>>,
     /// Events with a stack that has not been handed over.
     not_handed_over: u64,
 }
@@ -198,8 +198,8 @@ impl Collector {
         let table = StackTable::new();
         Ok(Self {
             mark: table.mark(),
-            known: HashMap::new(),
-            comms: HashSet::new(),
+            known: foldhash::HashMap::default(),
+            comms: foldhash::HashSet::default(),
             not_handed_over: 0,
             ring,
             map: stacks.as_fd().try_clone_to_owned().context("failed to keep the ring of stacks")?,

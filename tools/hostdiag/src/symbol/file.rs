@@ -2,8 +2,9 @@
 //! there is some.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::fs::File;
+
+use foldhash::HashMap;
 
 use super::dwarf::{self, Dwarf};
 use super::{Name, Unknown};

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::sync::Arc;
+use std::{collections, fs};
 
+use foldhash::{HashMap, HashSet};
 use hostdiag_model::stacks::{Frame, Part, Stack, StackTable, Symbol};
 use hostdiag_model::trace::Function;
 
@@ -36,7 +36,7 @@ pub(super) struct Naming {
     /// They are of what caused an event alone.
     causes: bool,
     /// Where the functions begin, by slot.
-    entries: HashMap<u32, u64>,
+    entries: collections::HashMap<u32, u64>,
     /// Functions of the kernel that were named before.
     known: HashMap<Address, Known>,
     most: usize,
@@ -77,12 +77,12 @@ impl From<symbol::Symbol> for Known {
 }
 
 impl Naming {
-    pub(super) fn new(options: Options, entries: HashMap<u32, u64>) -> Self {
+    pub(super) fn new(options: Options, entries: collections::HashMap<u32, u64>) -> Self {
         let Options { kernel, user, at, causes, .. } = options;
         let (samples, raw) = (at == At::Sample, at == At::RawTracepoint);
         let most = fs::read_to_string(MOST).ok().and_then(|text| text.trim().parse().ok());
         let most = most.map_or(super::MAX_FRAMES, |most: usize| most.min(super::MAX_FRAMES));
-        let known = HashMap::new();
+        let known = HashMap::default();
         Self { symbols: Symbols::new(), kernel, user, samples, raw, causes, entries, known, most }
     }
 
@@ -165,8 +165,8 @@ impl Naming {
 
     fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
         let mut kernel = std::mem::take(&mut self.known);
-        let mut of_kernel: HashSet<Address> = HashSet::new();
-        let mut of_user: HashMap<Program, HashSet<Address>> = HashMap::new();
+        let mut of_kernel: HashSet<Address> = HashSet::default();
+        let mut of_user: HashMap<Program, HashSet<Address>> = HashMap::default();
         for (record, [part, user]) in records.iter().zip(walked) {
             let new = part.addresses.iter().flatten().filter(|address| !kernel.contains_key(address));
             of_kernel.extend(new);
@@ -175,7 +175,7 @@ impl Naming {
         let wanted: Vec<Address> = of_kernel.into_iter().collect();
         let found = self.symbols.kernel(&wanted).into_iter().map(Known::from);
         kernel.extend(wanted.iter().copied().zip(found));
-        let mut user = HashMap::new();
+        let mut user = HashMap::default();
         for (program, wanted) in of_user.into_iter().filter(|(_, wanted)| !wanted.is_empty()) {
             let wanted: Vec<Address> = wanted.into_iter().collect();
             let found = self.symbols.user(program, &wanted).into_iter().map(Known::from);
