@@ -1,4 +1,5 @@
 //! `hostdiag profile` against what a process knows of itself by its own clocks.
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::PathBuf;
@@ -68,6 +69,24 @@ fn profile_finds_the_share_of_each_function() {
         let (found, own) = (share(found[index], samples), share(spent[index], all));
         assert!((found - own).abs() <= 4.0, "{function}: {found} % of samples, {own} % of its time");
     }
+}
+
+/// Where nobody asks when they were, samples are counted at the end.
+#[test]
+fn profile_counts_all_of_a_run_where_times_do_not_matter() {
+    let mut process = Profiled::new(&["burn", "3000", "1"]);
+    let pid = process.pid().to_string();
+    let args = ["profile", "--folded", "-F", "99", "--max-overhead", "100", "-p", &pid];
+    let tracing = Tracing::start(&args);
+    process.run();
+    let (output, said) = tracing.interrupt();
+    let folded = String::from_utf8(output.stdout).unwrap();
+    let counted: u64 =
+        folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
+    // More than of one second.
+    assert!((100..=310).contains(&counted), "{folded}{said}");
+    let stacks: HashSet<_> = folded.lines().map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    assert_eq!(stacks.len(), folded.lines().count(), "{folded}");
 }
 
 #[test]

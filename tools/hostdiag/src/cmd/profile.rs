@@ -81,6 +81,8 @@ impl Args {
             user: !self.kernel_stacks_only,
             measure: if self.off_cpu { Measure::Time } else { Measure::Events },
             at: if self.off_cpu { At::RawTracepoint } else { At::Sample },
+            places: self.run.keeps(),
+            times: self.run.tells_times(),
             max_stacks: self.max_stacks,
             ..Options::of_samples()
         }

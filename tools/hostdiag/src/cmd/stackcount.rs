@@ -88,6 +88,7 @@ impl Args {
             kernel: !self.user_stacks_only,
             user: !self.kernel_stacks_only,
             processes: self.perpid,
+            places: self.trace.run.keeps() || self.offset || self.verbose,
             max_stacks: self.max_stacks,
             ..Options::of_events(At::Function)
         }

@@ -103,7 +103,8 @@ impl Tool for Waits<'_> {
 
     fn read(&mut self) -> Result<Payload> {
         let sources = Sources { functions: self.attach.functions.iter().collect(), indexes: &HashMap::new() };
-        self.stacks.read(&self.skel.maps.counts, &sources).map(Payload::Stacks)
+        let closed = self.skel.maps.bss_data.as_deref().is_some_and(|data| data.ready == 0);
+        self.stacks.read(&self.skel.maps.counts, &sources, closed).map(Payload::Stacks)
     }
 
     fn events(&mut self, _: &Payload) -> u64 {

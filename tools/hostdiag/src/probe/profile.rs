@@ -171,7 +171,7 @@ impl Tool for Sampling<'_> {
             self.cpus.refresh();
         }
         let sources = Sources { functions: self.attach.functions.iter().collect(), indexes: &HashMap::new() };
-        self.stacks.read(&self.skel.maps.counts, &sources).map(Payload::Stacks)
+        self.stacks.read(&self.skel.maps.counts, &sources, !self.open).map(Payload::Stacks)
     }
 
     fn events(&mut self, _: &Payload) -> u64 {

@@ -40,6 +40,10 @@ pub struct Options {
     pub at: At,
     /// Only what led to an event: not the process that an interrupt came upon.
     pub causes: bool,
+    /// It is told where in its function a frame is. Else all frames of one are the same.
+    pub places: bool,
+    /// It is told when events were. Else they are counted all at once, at the end.
+    pub times: bool,
     /// So many different ones at most.
     pub max_stacks: u32,
 }
@@ -58,6 +62,8 @@ impl Options {
             measure: Measure::Events,
             at,
             causes: false,
+            places: true,
+            times: true,
             max_stacks: MOST,
         }
     }
@@ -159,8 +165,8 @@ struct Known {
     key: StackKey,
     /// It is deeper than what is walked.
     cut: bool,
-    /// Its count at the last reading.
-    before: Counted,
+    /// What was measured of it at the last reading.
+    before: u64,
 }
 
 /// Stacks that have come, with their names.
@@ -178,7 +184,17 @@ pub struct Collector {
     known: foldhash::HashMap<Key, Known>,
     /// Names of processes and threads, each once.
     comms: foldhash::HashSet<Arc<str>>,
-    /// Events with a stack that has not been handed over.
+    /// Events that were read: with which stacks.
+    events: Events,
+}
+
+/// Events by what is known of their stacks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Events {
+    known: u64,
+    /// Of these those with a stack that is deeper than what is walked.
+    cut: u64,
+    /// With a stack that has not been handed over. It may still be.
     not_handed_over: u64,
 }
 
@@ -200,7 +216,7 @@ impl Collector {
             mark: table.mark(),
             known: foldhash::HashMap::default(),
             comms: foldhash::HashSet::default(),
-            not_handed_over: 0,
+            events: Events::default(),
             ring,
             map: stacks.as_fd().try_clone_to_owned().context("failed to keep the ring of stacks")?,
             arrived,
@@ -221,40 +237,45 @@ impl Collector {
         // It fails only where a callback does.
         let _ = self.ring.consume();
         if self.options.user {
-            for record in self.arrived.borrow().iter().skip(before) {
-                self.naming.symbols.hold(record.program(), record.place());
+            let arrived = self.arrived.borrow();
+            for record in arrived.iter().skip(before).filter_map(Arrived::record) {
+                self.naming.symbols.hold(record.program, record.place());
             }
         }
     }
 
-    /// What the map `counts` has more than at the last call.
+    /// What the map `counts` has more than at the last call; `last`: it grows no more.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn read(&mut self, counts: &impl MapCore, sources: &Sources<'_>) -> Result<StackCounts> {
+    pub fn read(&mut self, counts: &impl MapCore, sources: &Sources<'_>, last: bool) -> Result<StackCounts> {
         // First: to give names takes time, in which more is counted.
-        let entries = sys::map_entries::<16, 24>(counts).context("failed to read the counts")?;
+        let entries = match self.options.times || last {
+            true => sys::map_entries::<16, 24>(counts).context("failed to read the counts")?,
+            false => Vec::new(),
+        };
         self.drain();
         self.name_arrived(sources);
         self.naming.symbols.forget_ended();
-        let mut more = StackCounts::new();
-        self.not_handed_over = 0;
+        let (mut more, mut events) = (StackCounts::new(), Events::default());
         for (hash, value) in entries {
             let now = Counted::decode(&value);
             let Some(known) = self.known.get_mut(&hash) else {
-                // It may still be.
-                self.not_handed_over += now.events;
+                events.not_handed_over += now.events;
                 continue;
             };
-            let before = std::mem::replace(&mut known.before, now);
-            let since = match self.options.measure {
-                Measure::Events => now.events.saturating_sub(before.events),
-                Measure::Time => now.time.saturating_sub(before.time),
+            events.known += now.events;
+            events.cut += if known.cut { now.events } else { 0 };
+            let measured = match self.options.measure {
+                Measure::Events => now.events,
+                Measure::Time => now.time,
             };
+            let since = measured.saturating_sub(std::mem::replace(&mut known.before, measured));
             if since > 0 {
                 more.add(known.key.clone(), since);
             }
         }
+        self.events = events;
         Ok(more)
     }
 
@@ -262,28 +283,28 @@ impl Collector {
     /// processes to end, so what comes meanwhile is taken in between.
     fn name_arrived(&mut self, sources: &Sources<'_>) {
         let mut records = std::mem::take(&mut *self.arrived.borrow_mut());
-        records.retain(|record| !self.known.contains_key(&record.key()));
+        records
+            .retain(|arrived| arrived.record().is_some_and(|record| !self.known.contains_key(&record.key)));
         // The last first, which then take no memory any more.
-        records.sort_by_key(|record| Reverse(record.program().pid));
-        while let Some(pid) = records.last().map(|record| record.program().pid) {
-            let first = records.partition_point(|record| record.program().pid > pid);
-            let of_process: Vec<Record> =
-                records.drain(first..).filter_map(|record| record.decode()).collect();
+        records.sort_by_key(|record| Reverse(record.pid));
+        while let Some(pid) = records.last().map(|record| record.pid) {
+            let of_process = records.split_off(records.partition_point(|record| record.pid > pid));
+            let of_process: Vec<Record<'_>> = of_process.iter().filter_map(Arrived::record).collect();
             self.name(&of_process, sources);
             self.drain();
         }
     }
 
-    fn name(&mut self, records: &[Record], sources: &Sources<'_>) {
+    fn name(&mut self, records: &[Record<'_>], sources: &Sources<'_>) {
         let named = self.naming.name(records, &|slot| sources.function(slot), &mut self.table);
         for (record, Named { stack, cut }) in records.iter().zip(named) {
             let key = StackKey {
                 stack,
                 function: sources.index(record.slot),
                 pid: self.options.processes.then_some(record.program.pid),
-                comm: self.options.processes.then(|| self.comm(&record.comm)),
+                comm: self.options.processes.then(|| self.comm(&String::from_utf8_lossy(record.comm))),
             };
-            self.known.insert(record.key, Known { key, cut, before: Counted::default() });
+            self.known.insert(record.key, Known { key, cut, before: 0 });
         }
     }
 
@@ -304,17 +325,17 @@ impl Collector {
 
     /// Events that were counted, as far as they were read.
     pub fn events(&self) -> u64 {
-        self.known.values().map(|known| known.before.events).sum::<u64>() + self.not_handed_over
+        self.events.known + self.events.not_handed_over
     }
 
     /// Events that were counted with a stack that user space was not given.
     pub fn not_handed_over(&self) -> u64 {
-        self.not_handed_over
+        self.events.not_handed_over
     }
 
     /// Events with a stack that is deeper than what is walked.
     pub fn cut(&self) -> u64 {
-        self.known.values().filter(|known| known.cut).map(|known| known.before.events).sum()
+        self.events.cut
     }
 }
 

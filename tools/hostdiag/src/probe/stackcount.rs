@@ -90,7 +90,7 @@ impl Tool for Counting<'_> {
     fn read(&mut self) -> Result<Payload> {
         let functions = self.done.attach.iter().flat_map(|attach| &attach.functions).collect();
         let sources = Sources { functions, indexes: &self.indexes };
-        self.stacks.read(&self.skel.maps.counts, &sources).map(Payload::Stacks)
+        self.stacks.read(&self.skel.maps.counts, &sources, true).map(Payload::Stacks)
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {

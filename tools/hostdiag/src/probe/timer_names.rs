@@ -22,7 +22,7 @@ use super::records::Records;
 use super::records::layout::Layout;
 use super::run::Tool;
 use super::skeleton::{self, skeleton};
-use super::stack::{self, At, Collector, Measure, Sources, Totals};
+use super::stack::{self, At, Collector, Sources, Totals};
 use super::{quietly, refused};
 use crate::sys::{self, Counters};
 
@@ -185,7 +185,7 @@ impl<'a> Counting<'a> {
         let indexes = (0..ROWS).map(|row| (row, row as usize)).collect();
         let sources = Sources { functions: Vec::new(), indexes: &indexes };
         let mut rows: HashMap<u32, StackCounts> = HashMap::new();
-        for (key, count) in stacks.read(&self.skel.maps.counts, &sources)?.iter() {
+        for (key, count) in stacks.read(&self.skel.maps.counts, &sources, true)?.iter() {
             let row = rows.entry(key.function.unwrap_or(0)).or_default();
             row.add(StackKey { function: None, ..key.clone() }, count);
         }
@@ -239,16 +239,7 @@ fn histograms(options: Options) -> u32 {
 /// How starts are counted by stack.
 fn of_stacks(options: Options) -> stack::Options {
     let max_stacks = if options.asked.start_stacks { options.max_stacks } else { 1 };
-    stack::Options {
-        kernel: true,
-        user: true,
-        processes: false,
-        names: false,
-        measure: Measure::Events,
-        at: At::RawTracepoint,
-        causes: true,
-        max_stacks,
-    }
+    stack::Options { causes: true, max_stacks, ..stack::Options::of_events(At::RawTracepoint) }
 }
 
 fn load<'a>(

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use hostdiag_model::trace::Filter;
 
 use crate::duration;
+use crate::output;
 use crate::probe::filter;
 use crate::probe::plan::{Sides, Way};
 use crate::probe::process::{self, Watch};
@@ -157,6 +158,16 @@ impl RunArgs {
         let watch = Watch::of(&[pids.as_slice(), tids.as_slice()].concat())?;
         let cpus = self.cpu.clone().map(|cpus| cpus.0).unwrap_or_default();
         Ok((Filter { pids, tids, comm: self.comm.clone(), cgroup: self.cgroup.clone(), cpus }, watch))
+    }
+
+    /// Whether all is wanted that a recording has, not only what is printed of it.
+    pub(in crate::cmd) fn keeps(&self) -> bool {
+        self.output.is_some() || self.format == Format::Json
+    }
+
+    /// Whether it is to be known when events were.
+    pub(in crate::cmd) fn tells_times(&self) -> bool {
+        self.keeps() || self.interval.is_some() || self.format == Format::Text && output::is_live()
     }
 
     /// When to read and when to end, of a run that begins now.

@@ -9,7 +9,7 @@ use foldhash::{HashMap, HashSet};
 use hostdiag_model::stacks::{Frame, Part, Stack, StackTable, Symbol};
 use hostdiag_model::trace::Function;
 
-use super::record::Record;
+use super::record::{Frames, Record};
 use super::{At, Options};
 use crate::symbol::{self, Address, Program, Symbols};
 
@@ -35,6 +35,8 @@ pub(super) struct Naming {
     raw: bool,
     /// They are of what caused an event alone.
     causes: bool,
+    /// It is told where in its function a frame is.
+    places: bool,
     /// Where the functions begin, by slot.
     entries: collections::HashMap<u32, u64>,
     /// Functions of the kernel that were named before.
@@ -78,24 +80,24 @@ impl From<symbol::Symbol> for Known {
 
 impl Naming {
     pub(super) fn new(options: Options, entries: collections::HashMap<u32, u64>) -> Self {
-        let Options { kernel, user, at, causes, .. } = options;
+        let Options { kernel, user, at, causes, places, .. } = options;
         let (samples, raw) = (at == At::Sample, at == At::RawTracepoint);
         let most = fs::read_to_string(MOST).ok().and_then(|text| text.trim().parse().ok());
         let most = most.map_or(super::MAX_FRAMES, |most: usize| most.min(super::MAX_FRAMES));
         let known = HashMap::default();
-        Self { symbols: Symbols::new(), kernel, user, samples, raw, causes, entries, known, most }
+        Self { symbols: Symbols::new(), kernel, user, samples, raw, causes, places, entries, known, most }
     }
 
     /// Adds the stacks of all records to a table, each in its place. `function` is
     /// that of a slot.
     pub(super) fn name<'a>(
         &mut self,
-        records: &[Record],
+        records: &[Record<'_>],
         function: &dyn Fn(u32) -> Option<&'a Function>,
         table: &mut StackTable,
     ) -> Vec<Named> {
         let mut walked: Vec<[Walked; 2]> =
-            records.iter().map(|record| [self.kernel_part(record), self.walked(&record.user)]).collect();
+            records.iter().map(|record| [self.kernel_part(record), self.walked(record.user)]).collect();
         let names = self.names(records, &walked);
         if self.causes {
             walked.iter_mut().for_each(|parts| leave_causes(parts, &names.kernel));
@@ -126,19 +128,19 @@ impl Naming {
         named
     }
 
-    fn walked(&self, frames: &Result<Vec<u64>, i32>) -> Walked {
-        let frames = frames.as_ref().ok();
+    fn walked(&self, frames: Result<Frames<'_>, i32>) -> Walked {
+        let frames = frames.ok();
         let cut = frames.is_some_and(|frames| frames.len() >= self.most);
-        Walked { addresses: frames.map(|frames| addresses(frames)), cut }
+        Walked { addresses: frames.map(addresses), cut }
     }
 
     /// The kernel's part; where the traced function is known, its callers. Only a
     /// sample finds a CPU outside of the kernel, else it is never empty: tracepoints
     /// of system calls come with the registers of the process alone on older kernels,
     /// which walk no stack of theirs then.
-    fn kernel_part(&self, record: &Record) -> Walked {
-        let walked = self.walked(&record.kernel);
-        match (self.entries.get(&record.slot), &record.kernel) {
+    fn kernel_part(&self, record: &Record<'_>) -> Walked {
+        let walked = self.walked(record.kernel);
+        match (self.entries.get(&record.slot), record.kernel) {
             (_, Ok(frames)) if frames.is_empty() && !self.samples => Walked { addresses: None, ..walked },
             (Some(entry), Ok(frames)) => Walked { addresses: Some(callers(frames, *entry)), ..walked },
             _ => walked,
@@ -163,7 +165,7 @@ impl Naming {
         Cow::Owned(Walked { addresses: Some(callers), cut: walked.cut })
     }
 
-    fn names(&mut self, records: &[Record], walked: &[[Walked; 2]]) -> Names {
+    fn names(&mut self, records: &[Record<'_>], walked: &[[Walked; 2]]) -> Names {
         let mut kernel = std::mem::take(&mut self.known);
         let mut of_kernel: HashSet<Address> = HashSet::default();
         let mut of_user: HashMap<Program, HashSet<Address>> = HashMap::default();
@@ -214,7 +216,8 @@ impl Naming {
         for address in addresses {
             let Some(known) = name(*address) else { continue };
             let frame = |frame| table.add_frame(frame);
-            let known_frames = || in_table(address.value(), &known.symbol).map(frame).collect();
+            let place = if self.places { Some(address.value()) } else { None };
+            let known_frames = || in_table(place, &known.symbol).map(frame).collect();
             frames.extend(known.frames.get_or_init(known_frames));
         }
         let gap = walked.cut.then(|| format!("no more than {} frames are walked", self.most).into());
@@ -223,15 +226,17 @@ impl Naming {
 }
 
 /// The frames at an address: the function, before it those that the compiler put
-/// into it, the innermost first.
-fn in_table(address: u64, symbol: &symbol::Symbol) -> impl Iterator<Item = Frame> {
+/// into it, the innermost first. Without a place it is 0, and there is no offset.
+fn in_table(place: Option<u64>, symbol: &symbol::Symbol) -> impl Iterator<Item = Frame> {
     let (name, offset, inlined) = match &symbol.name {
-        Ok(name) => (Symbol::Name(name.function.clone()), name.offset, &name.inlined[..]),
+        Ok(name) => {
+            (Symbol::Name(name.function.clone()), name.offset.filter(|_| place.is_some()), &name.inlined[..])
+        }
         Err(unknown) => (Symbol::Unknown(unknown.as_str().into()), None, &[][..]),
     };
     let inside = inlined.iter().rev().map(|name| (Symbol::Name(name.as_str().into()), None, true));
     inside.chain([(name, offset, false)]).map(move |(function, offset, inlined)| Frame {
-        address,
+        address: place.unwrap_or(0),
         symbol: function,
         offset,
         module: symbol.module.clone(),
@@ -240,10 +245,10 @@ fn in_table(address: u64, symbol: &symbol::Symbol) -> impl Iterator<Item = Frame
 }
 
 /// The first is where the processor was, all others are return addresses.
-fn addresses(frames: &[u64]) -> Vec<Address> {
-    let address = |(index, frame): (usize, &u64)| match index {
-        0 => Address::At(*frame),
-        _ => Address::Return(*frame),
+fn addresses(frames: Frames<'_>) -> Vec<Address> {
+    let address = |(index, frame): (usize, &[u8; 8])| match index {
+        0 => Address::At(u64::from_ne_bytes(*frame)),
+        _ => Address::Return(u64::from_ne_bytes(*frame)),
     };
     frames.iter().enumerate().map(address).collect()
 }
@@ -258,11 +263,11 @@ fn entry_frame(address: u64, function: &Function) -> Frame {
 /// The callers of a traced function that begins at `entry`. Before it may be our
 /// program and what called that; or the kernel left the function out (kprobe.multi
 /// on x86 until 2026).
-fn callers(frames: &[u64], entry: u64) -> Vec<Address> {
-    let is_entry = |frame: &u64| (entry..=entry.saturating_add(ENTRY)).contains(frame);
-    let first = frames.iter().position(is_entry).map_or(0, |index| index + 1);
-    let callers = frames.get(first..).unwrap_or_default();
-    callers.iter().map(|frame| Address::Return(*frame)).collect()
+fn callers(frames: Frames<'_>, entry: u64) -> Vec<Address> {
+    let is_entry = |frame: u64| (entry..=entry.saturating_add(ENTRY)).contains(&frame);
+    let frames = frames.iter().copied().map(u64::from_ne_bytes);
+    let first = frames.clone().position(is_entry).map_or(0, |index| index + 1);
+    frames.skip(first).map(Address::Return).collect()
 }
 
 /// Where the kernel begins to handle an interrupt, arch/x86/include/asm/idtentry.h.
@@ -287,7 +292,7 @@ mod tests {
     const CALLERS: [u64; 2] = [0xffff_ffff_8111_0044, 0xffff_ffff_8100_0010];
 
     fn found(above: &[u64]) -> Vec<u64> {
-        let frames = [above, &CALLERS].concat();
+        let frames: Vec<_> = above.iter().chain(&CALLERS).map(|frame| frame.to_ne_bytes()).collect();
         callers(&frames, ENTRY_OF).into_iter().map(Address::value).collect()
     }
 
@@ -337,10 +342,13 @@ mod tests {
         };
         let symbol = symbol::Symbol { name: Ok(name), module: Some("m".into()) };
         let frames: Vec<_> =
-            in_table(9, &symbol).map(|frame| (frame.symbol, frame.offset, frame.inlined)).collect();
+            in_table(Some(9), &symbol).map(|frame| (frame.symbol, frame.offset, frame.inlined)).collect();
         let named = |name: &str| Symbol::Name(name.into());
         let expected =
             [(named("inner"), None, true), (named("middle"), None, true), (named("outer"), Some(7), false)];
         assert_eq!(frames, expected);
+        // Wherever in it.
+        let places: Vec<_> = in_table(None, &symbol).map(|frame| (frame.address, frame.offset)).collect();
+        assert_eq!(places, [(0, None); 3]);
     }
 }

@@ -8,66 +8,55 @@ pub(super) type Key = [u8; 16];
 /// Bytes before the frames.
 const HEAD: usize = 16 + 4 + 4 + 4 + 4 + 16 + 8;
 
+/// Addresses, the innermost first.
+pub type Frames<'a> = &'a [[u8; 8]];
+
 /// A stack as it was first seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<'a> {
     /// By which it is known.
     pub key: [u8; 16],
     /// Index of the function.
     pub slot: u32,
     /// Process, and which of its programs.
     pub program: Program,
-    /// Its name.
-    pub comm: String,
-    /// Addresses of the kernel's part, the innermost first; or why there are none,
-    /// an error number.
-    pub kernel: Result<Vec<u64>, i32>,
-    /// Likewise of the process's part.
-    pub user: Result<Vec<u64>, i32>,
+    /// Name of the thread.
+    pub comm: &'a [u8],
+    /// The kernel's part; or why there is none, an error number.
+    pub kernel: Result<Frames<'a>, i32>,
+    /// Likewise the process's part.
+    pub user: Result<Frames<'a>, i32>,
 }
 
-/// A stack as it came: until it gets its names it takes a third of the memory of a
-/// [`Record`].
+/// A stack as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Arrived(Box<[u8]>);
+pub(super) struct Arrived {
+    /// Its process.
+    pub(super) pid: u32,
+    bytes: Box<[u8]>,
+}
 
 impl Arrived {
     /// Nothing of bytes that are no record.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
-        parts(bytes).map(|_| Self(bytes.into()))
+        decode(bytes).map(|record| Self { pid: record.program.pid, bytes: bytes.into() })
     }
 
-    /// By which it is known.
-    pub(super) fn key(&self) -> Key {
-        parts(&self.0).map_or([0; 16], |parts| parts.key)
+    /// What it says.
+    pub(super) fn record(&self) -> Option<Record<'_>> {
+        decode(&self.bytes)
     }
+}
 
-    /// Process, and which of its programs.
-    pub(super) fn program(&self) -> Program {
-        parts(&self.0).map_or(Program { pid: 0, stack: 0 }, |parts| parts.program)
-    }
-
+impl Record<'_> {
     /// Where the process was, where that is known.
     pub(super) fn place(&self) -> Option<u64> {
-        parts(&self.0)?.user.ok()?.first().copied().map(u64::from_ne_bytes)
-    }
-
-    pub(super) fn decode(&self) -> Option<Record> {
-        decode(&self.0)
+        self.user.ok()?.first().copied().map(u64::from_ne_bytes)
     }
 }
 
-/// What bytes of a record are.
-struct Parts<'a> {
-    key: Key,
-    slot: u32,
-    program: Program,
-    comm: &'a [u8],
-    kernel: Result<&'a [[u8; 8]], i32>,
-    user: Result<&'a [[u8; 8]], i32>,
-}
-
-fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
+/// Decodes a record; nothing of bytes that are none.
+pub fn decode(bytes: &[u8]) -> Option<Record<'_>> {
     let (head, frames) = bytes.split_at_checked(HEAD)?;
     let word = |at: usize| Some(u32::from_ne_bytes(head.get(at..at + 4)?.try_into().ok()?));
     let (kernel, user) = (word(24)?.cast_signed(), word(28)?.cast_signed());
@@ -75,27 +64,13 @@ fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
     let (first, rest) = frames.split_at_checked(length(kernel))?;
     let second = rest.get(..length(user))?;
     let part = |length: i32, bytes| if length < 0 { Err(-length.max(-i32::MAX)) } else { Ok(bytes) };
-    Some(Parts {
+    Some(Record {
         key: head.get(..16)?.try_into().ok()?,
         slot: word(16)?,
         program: Program { pid: word(20)?, stack: u64::from_ne_bytes(*head.get(48..)?.first_chunk()?) },
         comm: head.get(32..48)?.split(|byte| *byte == 0).next()?,
         kernel: part(kernel, first.as_chunks().0),
         user: part(user, second.as_chunks().0),
-    })
-}
-
-/// Decodes a record; nothing of bytes that are none.
-pub fn decode(bytes: &[u8]) -> Option<Record> {
-    let Parts { key, slot, program, comm, kernel, user } = parts(bytes)?;
-    let frames = |frames: &[[u8; 8]]| frames.iter().copied().map(u64::from_ne_bytes).collect();
-    Some(Record {
-        key,
-        slot,
-        program,
-        comm: String::from_utf8_lossy(comm).into_owned(),
-        kernel: kernel.map(frames),
-        user: user.map(frames),
     })
 }
 
@@ -117,21 +92,21 @@ mod tests {
 
     #[test]
     fn parts_follow_each_other() {
-        let record = decode(&bytes(16, 8, &[1, 2, 3])).unwrap();
+        let whole = bytes(16, 8, &[1, 2, 3]);
         let expected = Record {
             key: [7; 16],
             slot: 3,
             program: Program { pid: 4711, stack: 0x7ffc },
-            comm: "java".into(),
-            kernel: Ok(vec![1, 2]),
-            user: Ok(vec![3]),
+            comm: b"java",
+            kernel: Ok(&[1_u64, 2].map(u64::to_ne_bytes)),
+            user: Ok(&[3_u64.to_ne_bytes()]),
         };
-        assert_eq!(record, expected);
-        let arrived = Arrived::of(&bytes(16, 8, &[1, 2, 3])).unwrap();
-        let known = (arrived.key(), arrived.program(), arrived.place(), arrived.decode());
-        assert_eq!(known, (record.key, record.program, Some(3), Some(record)));
-        let record = decode(&bytes(-14, 8, &[3])).unwrap();
-        assert_eq!((record.kernel, record.user), (Err(14), Ok(vec![3])));
+        assert_eq!((decode(&whole), expected.place()), (Some(expected.clone()), Some(3)));
+        let arrived = Arrived::of(&whole).unwrap();
+        assert_eq!((arrived.pid, arrived.record()), (4711, Some(expected)));
+        let part = bytes(-14, 8, &[3]);
+        let record = decode(&part).unwrap();
+        assert_eq!((record.kernel, record.user), (Err(14), Ok(&[3_u64.to_ne_bytes()][..])));
     }
 
     #[test]
