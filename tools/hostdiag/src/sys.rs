@@ -13,9 +13,11 @@ use libbpf_rs::{MapCore, libbpf_sys};
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags};
 
+mod kernel_file;
 mod object;
 mod perf;
 
+pub use kernel_file::KernelFile;
 pub use object::{object_types, set_instructions};
 pub use perf::{Clock, Place, attach_event, open_event};
 

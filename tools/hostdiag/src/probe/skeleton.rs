@@ -1,7 +1,7 @@
 //! What the skeletons of programs have in common. Each is a type of its own, so
 //! that much of it is macros.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
 
 use anyhow::{Context, Result};
@@ -109,7 +109,7 @@ impl KernelTypes {
     /// # Errors
     /// There is no memory for a file.
     pub fn of(object: &OpenObject) -> io::Result<Self> {
-        let kernel = fs::read(super::BTF).unwrap_or_default();
+        let kernel = sys::KernelFile::open(super::BTF).unwrap_or_default();
         let Some(types) = Types::of(&kernel, None) else {
             return Ok(Self { file: None, kfuncs: Kfuncs::default() });
         };

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs;
 
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::query::BtfInfoIter;
@@ -12,12 +11,12 @@ use super::btf::raw::{Btf, FUNCTION, STRUCT};
 use super::discover::Key;
 use super::doctor;
 use super::plan::{Sides, UserMulti};
-use crate::sys::TypeId;
+use crate::sys::{KernelFile, TypeId};
 
 /// The kernel's own types, where it has them.
 #[derive(Debug, Default)]
 pub struct Types {
-    btf: Vec<u8>,
+    btf: KernelFile,
     /// Names of [`SIGNS`] that are there.
     signs: HashSet<&'static str>,
 }
@@ -35,7 +34,7 @@ const SIGNS: [(u32, &str); 6] = [
 impl Types {
     /// Reads them.
     pub fn read() -> Self {
-        let btf = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+        let btf = KernelFile::open(super::BTF).unwrap_or_default();
         let signs = Btf::of(&btf).map(signs).unwrap_or_default();
         Self { btf, signs }
     }
