@@ -29,8 +29,9 @@ struct ksym {
 // Frames that are hashed at a time, and room for those of both parts.
 #define STRIDE 2
 #define STACK_FRAMES (2 * MAX_FRAMES + STRIDE - 1)
-// Words that a stack is known by, with those that are no frames.
-#define STACK_WORDS (STACK_FRAMES + 4)
+// Words that a stack is known by: its frames come after those that are none.
+#define FIRST_FRAME 4
+#define STACK_WORDS (FIRST_FRAME + STACK_FRAMES)
 // Places that a CPU remembers to have woken user space for.
 #define WOKEN 64
 
@@ -46,6 +47,15 @@ struct stack_count {
 	__u64 time; // ns
 	__u32 sent; // 1 once user space was given the stack itself
 	__u32 pad; // 0
+};
+
+// A stack that user space has been given, and what was counted of it since: a cache line.
+// At its hash modulo HOT; 0 where there is none.
+#define HOT 256
+struct hot_stack {
+	struct stack_key key;
+	struct stack_count count;
+	__u64 unused[3];
 };
 
 // A stack, when it is first seen; as many frames as there are, so that it ends
@@ -66,10 +76,9 @@ struct stack_scratch {
 	__u64 entries; // events
 	__u64 lost; // events whose stack found no room
 	__u64 nested; // events while another had this memory
-	__u32 busy;
-	__u32 needed_kernel; // bytes of the last part of the kernel that needed more room
-	__u32 needed_user; // likewise of a process
-	__u32 pad; // 0
+	__u64 busy;
+	__u64 room_kernel; // bytes that the kernel's part of a stack is given; 0: all
+	__u64 room_user; // likewise a process's
 	__u64 woken[WOKEN];
 	struct stack_record record;
 };

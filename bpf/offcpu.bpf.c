@@ -77,7 +77,7 @@ static __always_inline void leave(void *ctx, __u32 thread)
 
 	if (!mine)
 		return;
-	known = stack_of(ctx, mine, 0);
+	known = stack_of(ctx, mine, 0, 0);
 	of_cpu = bpf_map_lookup_elem(&waits, &zero);
 	if (known && of_cpu) {
 		struct wait wait = { bpf_ktime_get_ns(), mine->record.key };

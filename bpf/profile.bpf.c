@@ -36,7 +36,7 @@ int sample(void *ctx)
 	if (idle)
 		mine->idle++;
 	if ((!idle || with_idle) && wanted(bpf_get_smp_processor_id()))
-		count_stack(ctx, 0, 0);
+		count_stack(ctx, 0, 0, 0);
 	return 0;
 }
 

@@ -22,9 +22,13 @@ const volatile __u32 with_user = 1;
 const volatile __u32 by_process = 0;
 // 1: count threads of other names apart, and hand over their names.
 const volatile __u32 by_name = 0;
+// 1: both parts of one function's stacks, nothing apart, no filter. One constant to look
+// at for all: each that is not takes a load, also where its branch is gone.
+const volatile __u32 plain = 0;
 // Two numbers for each word of a stack: its frames, and what else it is known by.
 // Chosen anew for each run, so that nobody can make two stacks of one hash.
 const volatile __u64 secrets[STACK_WORDS][2] = {};
+static const struct stack_count none = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -32,6 +36,10 @@ struct {
 	__type(key, struct stack_key);
 	__type(value, struct stack_count);
 } counts SEC(".maps");
+
+// Stacks that are found without a look-up in `counts`, which takes longer than to hash one.
+// User space puts them there.
+struct hot_stack hot[HOT] SEC(".data.hot") = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -66,11 +74,22 @@ static __always_inline void sum(struct stack_key *sums, __u32 place, __u64 word)
 	sums->words[1] += word * secrets[place][1];
 }
 
-static __always_inline void hash(struct stack_record *record, __u64 process)
+// Of a stack whose parts have so many bytes; `rest` is what else it is known by.
+static __always_inline void hash(struct stack_record *record, __u64 length, __u64 process, __u64 rest,
+				 const int simple)
 {
-	__u64 words = (bytes(record->kernel) + bytes(record->user)) / 8;
+	__u64 words = length / 8;
 	struct stack_key sums = {};
 
+	sum(&sums, 0, process);
+	sum(&sums, 1, rest);
+	if (!simple && by_name) {
+		__u64 name[2];
+
+		__builtin_memcpy(name, record->comm, sizeof(name));
+		sum(&sums, 2, name[0]);
+		sum(&sums, 3, name[1]);
+	}
 	// What is behind the last frame is in its stride.
 	for (__u32 i = 0; i < STRIDE - 1; i++)
 		record->frames[words + i] = 0;
@@ -80,18 +99,7 @@ static __always_inline void hash(struct stack_record *record, __u64 process)
 			break;
 #pragma clang loop unroll(full)
 		for (__u32 j = 0; j < STRIDE; j++)
-			sum(&sums, i + j, record->frames[i + j]);
-	}
-	sum(&sums, STACK_FRAMES, process);
-	// Lengths and error numbers have 16 bits each.
-	sum(&sums, STACK_FRAMES + 1,
-	    (__u64)record->slot << 32 | (__u32)record->kernel << 16 | (__u16)record->user);
-	if (by_name) {
-		__u64 name[2];
-
-		__builtin_memcpy(name, record->comm, sizeof(name));
-		sum(&sums, STACK_FRAMES + 2, name[0]);
-		sum(&sums, STACK_FRAMES + 3, name[1]);
+			sum(&sums, FIRST_FRAME + i + j, record->frames[i + j]);
 	}
 	record->key = sums;
 }
@@ -102,8 +110,9 @@ static __always_inline _Bool task_is_typed(void)
 	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
 }
 
-// Where the stack of the program begins that this task runs; 0 of one of the kernel.
-static __always_inline __u64 start_of_stack(void)
+// What this task runs: its process, in the host's namespace, and where the stack of the
+// program begins; 0 of a task of the kernel.
+static __always_inline __u32 look_at_task(__u64 *start_of_stack)
 {
 	struct task_struct *task;
 	struct mm_struct *mm;
@@ -111,60 +120,32 @@ static __always_inline __u64 start_of_stack(void)
 	if (task_is_typed()) {
 		task = bpf_get_current_task_btf();
 		mm = task->mm;
-		return mm ? mm->start_stack : 0;
+		*start_of_stack = mm ? mm->start_stack : 0;
+		return task->tgid;
 	}
 	task = (void *)bpf_get_current_task();
 	mm = BPF_CORE_READ(task, mm);
-	return mm ? BPF_CORE_READ(mm, start_stack) : 0;
-}
-
-// The process that this task is of, in the host's namespace.
-static __always_inline __u64 current_process(void)
-{
-	struct task_struct *task;
-
-	if (!task_is_typed())
-		return bpf_get_current_pid_tgid() >> 32;
-	task = bpf_get_current_task_btf();
-	return (__u32)task->tgid;
+	*start_of_stack = mm ? BPF_CORE_READ(mm, start_stack) : 0;
+	return bpf_get_current_pid_tgid() >> 32;
 }
 
 // A part of the stack. The kernel clears what it leaves of the room that it is given,
 // which takes longer than to hash a short one: there is as much as this CPU has seen
-// to be needed.
-static __always_inline __s32 part(void *ctx, void *frames, __u32 *needed, __u64 flags)
+// to be needed, 0 before.
+static __always_inline __s32 part(void *ctx, void *frames, __u64 *room, __u64 flags)
 {
-	__u64 room = bytes(*needed + SPARE_BYTES);
+	__u64 given = *room & FRAME_BYTES;
 	__s32 length;
 
-	if (room < FRAME_BYTES) {
-		length = bpf_get_stack(ctx, frames, room, flags);
-		if (length < (__s32)room)
+	if (given) {
+		length = bpf_get_stack(ctx, frames, given, flags);
+		if (length < (__s32)given)
 			return length;
 	}
 	length = bpf_get_stack(ctx, frames, FRAME_BYTES, flags);
 	if (length > 0)
-		*needed = length < FRAME_BYTES - SPARE_BYTES ? length : FRAME_BYTES - SPARE_BYTES;
+		*room = length < FRAME_BYTES - SPARE_BYTES ? length + SPARE_BYTES : 0;
 	return length;
-}
-
-static __always_inline void walk(void *ctx, struct stack_scratch *mine)
-{
-	struct stack_record *record = &mine->record;
-	void *frames = record->frames;
-
-	record->kernel = 0;
-	record->user = 0;
-	record->program = 0;
-	if (with_kernel)
-		record->kernel = part(ctx, frames, &mine->needed_kernel, 0);
-	if (!with_user)
-		return;
-	record->program = start_of_stack();
-	// A thread of the kernel has none, which is no failure.
-	if (record->program)
-		record->user = part(ctx, frames + bytes(record->kernel), &mine->needed_user,
-				    BPF_F_USER_STACK);
 }
 
 // Whether user space is to be woken for a stack: at once where it has to read a
@@ -205,23 +186,36 @@ static __always_inline void send(struct stack_scratch *mine, struct stack_count 
 
 // The stack that this task has now; NULL, and counted as lost, where there is no
 // room for it.
-static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scratch *mine, __u64 slot)
+static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scratch *mine, __u64 slot,
+						    const int simple)
 {
 	struct stack_record *record = &mine->record;
-	struct stack_count *known, none = {};
-	__u64 process = current_process();
-	__u32 apart;
+	__u64 program, process = look_at_task(&program), length = 0;
+	__s32 kernel = 0, user = 0;
+	struct stack_count *known;
+	struct hot_stack *found;
 
 	mine->entries++;
-	record->slot = slot;
-	record->pid = pid_ns ? current_pid_tgid() >> 32 : process;
-	if (by_name)
+	if (simple || with_kernel) {
+		kernel = part(ctx, record->frames, &mine->room_kernel, 0);
+		length = bytes(kernel);
+	}
+	// A thread of the kernel has none, which is no failure.
+	if ((simple || with_user) && program) {
+		user = part(ctx, (void *)record->frames + length, &mine->room_user, BPF_F_USER_STACK);
+		length += bytes(user);
+	}
+	if (!simple && by_name)
 		bpf_get_current_comm(record->comm, sizeof(record->comm));
-	walk(ctx, mine);
 	// An address of a process means something in that process alone, while it runs
 	// that program.
-	apart = by_process || record->user;
-	hash(record, apart ? process ^ record->program : 0);
+	program = !simple && !with_user ? 0 : program;
+	hash(record, length, (!simple && by_process) || user ? process ^ program : 0,
+	     // Lengths and error numbers have 16 bits each.
+	     slot << 32 | (__u32)kernel << 16 | (__u16)user, simple);
+	found = &hot[record->key.words[0] % HOT];
+	if (found->key.words[0] == record->key.words[0] && found->key.words[1] == record->key.words[1])
+		return &found->count;
 	known = bpf_map_lookup_elem(&counts, &record->key);
 	if (!known) {
 		// Another CPU may be faster.
@@ -232,8 +226,14 @@ static __always_inline struct stack_count *stack_of(void *ctx, struct stack_scra
 		mine->lost++;
 		return NULL;
 	}
-	if (!known->sent)
+	if (!known->sent) {
+		record->slot = slot;
+		record->pid = pid_ns ? current_pid_tgid() >> 32 : process;
+		record->kernel = kernel;
+		record->user = user;
+		record->program = program;
 		send(mine, known);
+	}
 	return known;
 }
 
@@ -262,14 +262,14 @@ static __always_inline void give_back(struct stack_scratch *mine)
 }
 
 // Counts an event by the stack that it comes from.
-static __always_inline void count_stack(void *ctx, __u32 row, __u64 slot)
+static __always_inline void count_stack(void *ctx, __u32 row, __u64 slot, const int simple)
 {
 	struct stack_scratch *mine = take(row);
 	struct stack_count *known;
 
 	if (!mine)
 		return;
-	known = stack_of(ctx, mine, slot);
+	known = stack_of(ctx, mine, slot, simple);
 	if (known)
 		__sync_fetch_and_add(&known->count, 1);
 	give_back(mine);

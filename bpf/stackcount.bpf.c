@@ -9,8 +9,6 @@
 
 // Programs of one function take the scratch memory of its slot & row_mask.
 const volatile __u32 row_mask = 0;
-// 1: there is but one function, the first.
-const volatile __u32 single = 0;
 
 // Written by user space: 1 once everything is attached, 0 before the last read.
 __u32 ready = 0;
@@ -18,7 +16,7 @@ __u32 ready = 0;
 static __always_inline int event(void *ctx, __u32 row, __u64 slot)
 {
 	if (ready && wanted(bpf_get_smp_processor_id()))
-		count_stack(ctx, row, slot);
+		count_stack(ctx, row, slot, 0);
 	return 0;
 }
 
@@ -39,7 +37,12 @@ int one(void *ctx)
 SEC("kprobe.multi")
 int many(void *ctx)
 {
-	return event(ctx, 0, single ? 0 : bpf_get_attach_cookie(ctx));
+	if (plain) {
+		if (ready)
+			count_stack(ctx, 0, 0, 1);
+		return 0;
+	}
+	return event(ctx, 0, bpf_get_attach_cookie(ctx));
 }
 
 // For many functions of a program or library at once likewise.

@@ -243,7 +243,7 @@ static __always_inline int started(void *ctx, struct start *start)
 	arm(mine, start->timer, row, cpu);
 	// A base is locked, without interrupts: no other start comes between.
 	if (with_stacks)
-		count_stack(ctx, 0, row);
+		count_stack(ctx, 0, row, 0);
 	return 0;
 }
 

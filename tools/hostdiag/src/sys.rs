@@ -362,7 +362,7 @@ impl Counters {
     pub fn map(map: impl AsFd, count: usize) -> io::Result<Self> {
         let bytes = count.max(1).checked_mul(size_of::<u64>()).and_then(NonZeroUsize::new);
         let length = bytes.ok_or(io::ErrorKind::InvalidInput)?;
-        let (protection, flags) = (ProtFlags::PROT_READ, MapFlags::MAP_SHARED);
+        let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
         // SAFETY: a mapping where the kernel chooses touches no memory of ours.
         let first = unsafe { nix::sys::mman::mmap(None, length, protection, flags, map, 0) }?;
         Ok(Self { first: first.cast(), count, length })
@@ -370,20 +370,31 @@ impl Counters {
 
     /// One counter; 0 behind the end.
     pub fn get(&self, index: usize) -> u64 {
+        self.at(index).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Sets one, after what was set before; nothing behind the end.
+    pub fn set(&self, index: usize, value: u64) {
+        if let Some(counter) = self.at(index) {
+            counter.store(value, Ordering::Release);
+        }
+    }
+
+    fn at(&self, index: usize) -> Option<&AtomicU64> {
         if index >= self.count {
-            return 0;
+            return None;
         }
         // SAFETY: within the mapping, as was just seen.
         let counter = unsafe { self.first.add(index) };
         // SAFETY: a mapping begins with a page and lives as long as `self`; atomic,
         // because programs write to it meanwhile.
-        unsafe { counter.as_ref() }.load(Ordering::Relaxed)
+        Some(unsafe { counter.as_ref() })
     }
 }
 
 impl Drop for Counters {
     fn drop(&mut self) {
-        // SAFETY: nobody has a reference into it any more: `get` hands out none.
+        // SAFETY: nobody has a reference into it any more: none outlives `self`.
         let _ = unsafe { nix::sys::mman::munmap(self.first.cast(), self.length.get()) };
     }
 }

@@ -48,7 +48,7 @@ impl<'a> Waits<'a> {
         let (skel, warnings) = quietly(|| load(storage, filter, waiting, options));
         let skel = skel.map_err(|error| refused("the program that times waits", &error, &warnings))?;
         skeleton::fill!(skel, filter)?;
-        let stacks = Collector::new(&skel.maps.stacks, options, HashMap::new())?;
+        let stacks = Collector::new((&skel.maps.stacks, &skel.maps.data_hot), options, HashMap::new())?;
         let attach = Attach {
             mechanism: Mechanism::RawTracepoint,
             reason: Reason::OnlyWay,

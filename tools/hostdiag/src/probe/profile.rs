@@ -71,7 +71,7 @@ impl<'a> Sampling<'a> {
         let (skel, warnings) = quietly(|| load(storage, filter, idle, options));
         let skel = skel.map_err(|error| refused("the program that samples", &error, &warnings))?;
         skeleton::fill!(skel, filter)?;
-        let stacks = Collector::new(&skel.maps.stacks, options, HashMap::new())?;
+        let stacks = Collector::new((&skel.maps.stacks, &skel.maps.data_hot), options, HashMap::new())?;
         let opened = Cpus::open(skel.progs.sample.as_fd(), hz, &filter.cpus);
         let (cpus, why) = opened.map_err(|error| not_sampled(&error))?;
         let attach = attach(cpus.clock(), why);

@@ -22,6 +22,7 @@ macro_rules! skeleton {
             unsafe_code,
             clippy::all,
             clippy::restriction,
+            clippy::too_many_lines,
             missing_docs,
             unreachable_pub,
             dead_code,

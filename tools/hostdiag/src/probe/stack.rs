@@ -14,10 +14,12 @@ use hostdiag_model::trace::Function;
 use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 
 use self::frames::{Named, Naming};
+use self::hot::Hot;
 use self::record::{Arrived, Key, Record};
 use crate::sys;
 
 mod frames;
+mod hot;
 pub mod record;
 
 /// Frames of a part of a stack, at most: MAX_FRAMES of bpf/hostdiag.h.
@@ -86,9 +88,10 @@ pub enum At {
 }
 
 /// What is counted of a stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Measure {
     /// How often it was seen.
+    #[default]
     Events,
     /// Nanoseconds.
     Time,
@@ -169,6 +172,30 @@ struct Known {
     before: u64,
 }
 
+/// What a reading comes to.
+#[derive(Default)]
+struct Reading {
+    measure: Measure,
+    more: StackCounts,
+    events: Events,
+}
+
+impl Reading {
+    /// What is counted now of a stack, which may be deeper than what is walked.
+    fn take(&mut self, (key, cut): (&StackKey, bool), now: Counted, before: &mut u64) {
+        self.events.known += now.events;
+        self.events.cut += if cut { now.events } else { 0 };
+        let measured = match self.measure {
+            Measure::Events => now.events,
+            Measure::Time => now.time,
+        };
+        let since = measured.saturating_sub(std::mem::replace(before, measured));
+        if since > 0 {
+            self.more.add(key.clone(), since);
+        }
+    }
+}
+
 /// Stacks that have come, with their names.
 pub struct Collector {
     ring: RingBuffer<'static>,
@@ -182,6 +209,7 @@ pub struct Collector {
     /// As far as the table was handed on.
     mark: Mark,
     known: foldhash::HashMap<Key, Known>,
+    hot: Hot,
     /// Names of processes and threads, each once.
     comms: foldhash::HashSet<Arc<str>>,
     /// Events that were read: with which stacks.
@@ -199,11 +227,15 @@ struct Events {
 }
 
 impl Collector {
-    /// Of the map `stacks`. `entries`: where the traced functions begin, by slot.
+    /// Of the maps `stacks` and `.data.hot`. `entries`: where the traced functions begin, by slot.
     ///
     /// # Errors
     /// The ring cannot be opened.
-    pub fn new(stacks: &dyn MapCore, options: Options, entries: HashMap<u32, u64>) -> Result<Self> {
+    pub fn new(
+        (stacks, hot): (&dyn MapCore, &dyn MapCore),
+        options: Options,
+        entries: HashMap<u32, u64>,
+    ) -> Result<Self> {
         let arrived: Rc<RefCell<Vec<Arrived>>> = Rc::default();
         let ring = ring(stacks, arrived.clone()).context("failed to open the ring of stacks")?;
         let mut naming = Naming::new(options, entries);
@@ -215,6 +247,7 @@ impl Collector {
         Ok(Self {
             mark: table.mark(),
             known: foldhash::HashMap::default(),
+            hot: Hot::of(hot.as_fd()).context("failed to map the stacks that are seen most")?,
             comms: foldhash::HashSet::default(),
             events: Events::default(),
             ring,
@@ -236,9 +269,10 @@ impl Collector {
         let before = self.arrived.borrow().len();
         // It fails only where a callback does.
         let _ = self.ring.consume();
-        if self.options.user {
-            let arrived = self.arrived.borrow();
-            for record in arrived.iter().skip(before).filter_map(Arrived::record) {
+        let arrived = self.arrived.borrow();
+        for record in arrived.iter().skip(before).filter_map(Arrived::record) {
+            self.hot.add(&record.key);
+            if self.options.user {
                 self.naming.symbols.hold(record.program, record.place());
             }
         }
@@ -250,33 +284,29 @@ impl Collector {
     /// It cannot be read.
     pub fn read(&mut self, counts: &impl MapCore, sources: &Sources<'_>, last: bool) -> Result<StackCounts> {
         // First: to give names takes time, in which more is counted.
-        let entries = match self.options.times || last {
+        let all = self.options.times || last;
+        let entries = match all {
             true => sys::map_entries::<16, 24>(counts).context("failed to read the counts")?,
             false => Vec::new(),
         };
         self.drain();
         self.name_arrived(sources);
         self.naming.symbols.forget_ended();
-        let (mut more, mut events) = (StackCounts::new(), Events::default());
+        let mut reading = Reading { measure: self.options.measure, ..Reading::default() };
         for (hash, value) in entries {
             let now = Counted::decode(&value);
-            let Some(known) = self.known.get_mut(&hash) else {
-                events.not_handed_over += now.events;
-                continue;
-            };
-            events.known += now.events;
-            events.cut += if known.cut { now.events } else { 0 };
-            let measured = match self.options.measure {
-                Measure::Events => now.events,
-                Measure::Time => now.time,
-            };
-            let since = measured.saturating_sub(std::mem::replace(&mut known.before, measured));
-            if since > 0 {
-                more.add(known.key.clone(), since);
+            match self.known.get_mut(&hash) {
+                Some(Known { key, cut, before }) => reading.take((key, *cut), now, before),
+                None => reading.events.not_handed_over += now.events,
             }
         }
-        self.events = events;
-        Ok(more)
+        for (hash, now, before) in self.hot.stacks().filter(|_| all) {
+            if let Some(Known { key, cut, .. }) = self.known.get(hash) {
+                reading.take((key, *cut), now, before);
+            }
+        }
+        self.events = reading.events;
+        Ok(reading.more)
     }
 
     /// Gives names to the stacks that have come. That takes long enough for other

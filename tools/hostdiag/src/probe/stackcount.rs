@@ -54,7 +54,7 @@ impl<'a> Counting<'a> {
         let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many, user_many) };
         let done = targets.attach(&programs)?;
         let indexes = done.slots.iter().enumerate().map(|(index, slot)| (*slot, index)).collect();
-        let stacks = Collector::new(&skel.maps.stacks, options, entries)?;
+        let stacks = Collector::new((&skel.maps.stacks, &skel.maps.data_hot), options, entries)?;
         Ok(Self { skel, stacks, indexes, done })
     }
 }
@@ -75,7 +75,9 @@ fn load<'a>(
     stack::set_up!(open, options, rows);
     if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
         rodata.row_mask = rows - 1;
-        rodata.single = (targets.functions.len() == 1).into();
+        let all = options.kernel && options.user && rodata.any_filter == 0 && rodata.pid_ns == 0;
+        let apart = options.processes || options.names || targets.functions.len() > 1;
+        rodata.plain = (all && !apart).into();
     }
     open.load()
 }

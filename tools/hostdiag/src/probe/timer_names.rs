@@ -131,7 +131,11 @@ impl<'a> Counting<'a> {
         let records = Records::new(records, layout);
         let (known, before) = (HashMap::new(), HashMap::new());
         let stacks = match options.asked.start_stacks {
-            true => Some(Collector::new(&skel.maps.stacks, of_stacks(options), HashMap::new())?),
+            true => Some(Collector::new(
+                (&skel.maps.stacks, &skel.maps.data_hot),
+                of_stacks(options),
+                HashMap::new(),
+            )?),
             false => None,
         };
         Ok(Self { skel, records, rows, options, naming, known, before, stacks })
