@@ -58,7 +58,8 @@ fn tools_begin_together_and_overlap() {
 
 #[test]
 fn what_keeps_from_a_host_is_told() {
-    let sshd = Sshd::start("");
+    // An account without privileges is not let into a folder as mktemp(1) makes it.
+    let sshd = Sshd::start(&everywhere("mode=1777"));
     for (host, says) in [
         ("dash@closed", &["unreachable", "Connection refused", "ssh dash@closed true"][..]),
         ("dash@unknown", &["unreachable", "Host key verification failed", "compare its key"]),
