@@ -79,6 +79,7 @@ struct stack_scratch {
 	__u64 busy;
 	__u64 room_kernel; // bytes that the kernel's part of a stack is given; 0: all
 	__u64 room_user; // likewise a process's
+	__u64 sending; // in the first row: 1 while a program hands over a stack
 	__u64 woken[WOKEN];
 	struct stack_record record;
 };

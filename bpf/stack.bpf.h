@@ -170,18 +170,28 @@ static __always_inline __u64 wake(struct stack_scratch *mine)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-// Gives the stack to user space; where there is no room, the next event tries.
+// Gives the stack to user space; where that cannot be, the next event tries. What the ring
+// calls under its lock may be traced by fentry (_raw_spin_unlock_irqrestore): a program that
+// is entered there would wait for that lock without end.
 static __always_inline void send(struct stack_scratch *mine, struct stack_count *known)
 {
 	struct stack_record *record = &mine->record;
 	__u64 length = sizeof(*record) - sizeof(record->frames);
 	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 first = 0;
+	struct stack_scratch *here = bpf_map_lookup_elem(&scratch, &first);
 
+	if (!here || here->sending)
+		return;
 	if (!by_name)
 		BPF_CORE_READ_INTO(&record->comm, task, group_leader, comm);
 	length += bytes(record->kernel) + bytes(record->user);
+	here->sending = 1;
+	barrier();
 	if (!bpf_ringbuf_output(&stacks, record, length, wake(mine)))
 		known->sent = 1;
+	barrier();
+	here->sending = 0;
 }
 
 // The stack that this task has now; NULL, and counted as lost, where there is no

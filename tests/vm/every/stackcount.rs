@@ -71,6 +71,23 @@ fn stackcount_counts_every_call_by_its_path_by_every_mechanism() {
     }
 }
 
+/// The ring that stacks come through calls it under its lock: a program that waited for
+/// that would never end.
+#[test]
+fn stackcount_may_trace_what_it_calls_itself() {
+    let thread = nix::unistd::gettid().to_string();
+    let functions = ["vfs_read", "_raw_spin_unlock_irqrestore"];
+    let args = ["stackcount", "--attach", "fentry", "--format", "json", "--max-overhead", "100", "--tid"];
+    let tracing = Tracing::start(&[&args[..], &[&thread], &functions].concat());
+    (0..100).for_each(|_| drop(fs::read("/proc/self/maps").unwrap()));
+    let traced = tracing.record();
+    assert_eq!(traced.status, Some(0), "{}", traced.said);
+    assert_eq!(traced.mechanisms(), ["fentry"], "{}", traced.said);
+    let reads =
+        traced.stacks().iter().filter(|stack| stack.kernel.as_ref().unwrap()[0] == "vfs_read").count();
+    assert!(reads > 0, "{}", traced.said);
+}
+
 #[test]
 fn stackcount_loses_none_of_a_thousand_stacks() {
     let traced = count(&[GETPGID], &["tree", "10", "3"]);
