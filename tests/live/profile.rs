@@ -89,6 +89,21 @@ fn profile_counts_all_of_a_run_where_times_do_not_matter() {
     assert_eq!(stacks.len(), folded.lines().count(), "{folded}");
 }
 
+/// A recording tells where in a function each sample was.
+#[test]
+fn profile_keeps_the_places_of_samples() {
+    let (traced, _) = profile(&["-F", "999", "-U"], &["burn", "600", "1"]);
+    let trace = traced.trace();
+    let mut numbers = HashSet::new();
+    for counts in trace.windows.iter().filter_map(|window| window.payload.stacks()) {
+        numbers.extend(counts.iter().map(|(key, _)| key.stack));
+    }
+    let parts = numbers.into_iter().filter_map(|number| trace.stacks.stack(number)?.user.as_ref());
+    let innermost: Vec<_> = parts.filter_map(|part| trace.stacks.frames(part).next()).collect();
+    let offsets: HashSet<_> = innermost.iter().map(|frame| frame.offset).collect();
+    assert!(offsets.len() > 2 && innermost.iter().all(|frame| frame.address > 0), "{innermost:?}");
+}
+
 #[test]
 fn profile_walks_a_process_to_its_end() {
     let (traced, _) = profile(&["-F", "999", "-U"], &["deep", "300", "20"]);

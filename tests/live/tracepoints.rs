@@ -52,3 +52,18 @@ fn tracepoints_are_counted_by_stack() {
         }
     });
 }
+
+/// Also where nothing is kept.
+#[test]
+fn tracepoints_are_printed_with_the_places_that_are_asked_for() {
+    with_tracefs(|| {
+        let thread = gettid().to_string();
+        let tracing = Tracing::start(&["stackcount", "-s", "-v", "-U", "--tid", &thread, EVENT]);
+        call_getpgid(10);
+        let (output, said) = tracing.interrupt();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let frame = printed.lines().find(|line| line.contains("+0x")).unwrap_or_default();
+        let address = frame.split_whitespace().next().and_then(|word| u64::from_str_radix(word, 16).ok());
+        assert!(address > Some(0), "{printed}{said}");
+    });
+}
