@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::PathBuf;
 
+use hostdiag_model::stacks::Symbol;
+
 use crate::lab::{Counted, Profiled, Traced, Tracing, refused_trace};
 
 /// Samples or times what a process does from when it is told to go on.
@@ -89,19 +91,21 @@ fn profile_counts_all_of_a_run_where_times_do_not_matter() {
     assert_eq!(stacks.len(), folded.lines().count(), "{folded}");
 }
 
-/// A recording tells where in a function each sample was.
+/// A recording tells where in a function each frame was: where it goes on, after a call.
 #[test]
 fn profile_keeps_the_places_of_samples() {
-    let (traced, _) = profile(&["-F", "999", "-U"], &["burn", "600", "1"]);
+    let (traced, _) = profile(&["-F", "999", "-U"], &["deep", "300", "20"]);
     let trace = traced.trace();
     let mut numbers = HashSet::new();
     for counts in trace.windows.iter().filter_map(|window| window.payload.stacks()) {
         numbers.extend(counts.iter().map(|(key, _)| key.stack));
     }
     let parts = numbers.into_iter().filter_map(|number| trace.stacks.stack(number)?.user.as_ref());
-    let innermost: Vec<_> = parts.filter_map(|part| trace.stacks.frames(part).next()).collect();
-    let offsets: HashSet<_> = innermost.iter().map(|frame| frame.offset).collect();
-    assert!(offsets.len() > 2 && innermost.iter().all(|frame| frame.address > 0), "{innermost:?}");
+    let name = Symbol::Name("deeper".into());
+    let callers = parts.flat_map(|part| trace.stacks.frames(part).skip(1));
+    let deeper: Vec<_> = callers.filter(|frame| frame.symbol == name).collect();
+    let placed = deeper.iter().all(|frame| frame.address > 0 && frame.offset > Some(0));
+    assert!(!deeper.is_empty() && placed, "{deeper:?}");
 }
 
 #[test]
