@@ -241,3 +241,12 @@ fn profile_refuses_what_cannot_be() {
     assert_eq!(status, Some(2));
     assert!(said.contains("[rate-too-high]"), "{said}");
 }
+
+#[test]
+fn profile_of_a_process_that_rests_has_nothing_to_draw() {
+    let resting = Profiled::new(&["burn", "1", "1"]);
+    let pid = resting.pid().to_string();
+    let (status, said) = refused_trace(&["profile", "--format", "svg", "-p", &pid, "1"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("nothing was counted, so that there is nothing to draw"), "{said}");
+}

@@ -171,10 +171,19 @@ pub(super) fn svg(recording: &Recording) -> Result<String, Failure> {
         Data::Trace(trace) => trace::svg(recording, trace).or_else(|| chart::svg(recording, trace)),
         _ => None,
     };
-    drawn.ok_or_else(|| {
-        Failure::new(Code::BadInput, format!("there is nothing to draw of {}", recording.data.name()))
-            .hint("what the tracing tools recorded can be drawn; --format html makes a page of anything")
-    })
+    drawn.ok_or_else(|| nothing_to_draw(&recording.data))
+}
+
+fn nothing_to_draw(data: &Data) -> Failure {
+    let counted = |window: &Window| window.payload.events() > 0;
+    match data {
+        Data::Trace(trace) if !trace.windows.is_empty() && !trace.windows.iter().any(counted) => {
+            Failure::new(Code::BadInput, "nothing was counted, so that there is nothing to draw")
+                .hint("measure for longer, or while the load runs")
+        }
+        data => Failure::new(Code::BadInput, format!("there is nothing to draw of {}", data.name()))
+            .hint("what the tracing tools recorded can be drawn; --format html makes a page of anything"),
+    }
 }
 
 fn without_stacks(data: &Data) -> Failure {
