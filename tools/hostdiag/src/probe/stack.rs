@@ -247,7 +247,7 @@ impl Collector {
         Ok(Self {
             mark: table.mark(),
             known: foldhash::HashMap::default(),
-            hot: Hot::of(hot.as_fd()).context("failed to map the stacks that are seen most")?,
+            hot: Hot::of(hot).context("failed to map the stacks that are seen most")?,
             comms: foldhash::HashSet::default(),
             events: Events::default(),
             ring,

@@ -1,14 +1,13 @@
 //! Stacks that programs find without a look-up: `hot` of bpf/stack.bpf.h.
 
 use std::io;
-use std::os::fd::AsFd;
+
+use libbpf_rs::MapCore;
 
 use super::Counted;
 use super::record::Key;
 use crate::sys::Counters;
 
-/// Places for them: HOT of bpf/hostdiag.h.
-const PLACES: usize = 256;
 /// `struct hot_stack`, in words: its key has two, its count of events and its time follow.
 const WORDS: usize = 8;
 
@@ -24,14 +23,15 @@ impl Hot {
     ///
     /// # Errors
     /// It cannot be mapped.
-    pub(super) fn of(map: impl AsFd) -> io::Result<Self> {
-        Ok(Self { words: Counters::map(map, PLACES * WORDS)?, stacks: vec![None; PLACES] })
+    pub(super) fn of(map: &dyn MapCore) -> io::Result<Self> {
+        let places = map.value_size() as usize / (WORDS * size_of::<u64>());
+        Ok(Self { words: Counters::map(map.as_fd(), places * WORDS)?, stacks: vec![None; places] })
     }
 
     /// Puts a stack there that has come, unless its place is taken.
     pub(super) fn add(&mut self, key: &Key) {
         let [first, second] = words(key);
-        let place = first as usize % PLACES;
+        let place = first as usize % self.stacks.len().max(1);
         if let Some(free @ None) = self.stacks.get_mut(place) {
             *free = Some((*key, 0));
             // Programs take it for this stack once both are there.
