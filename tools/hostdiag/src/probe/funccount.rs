@@ -69,8 +69,7 @@ impl<'a> Counting<'a> {
         targets: Targets,
         filter: &Filter,
     ) -> Result<Self> {
-        let cpus = libbpf_rs::num_possible_cpus().unwrap_or(1);
-        let layout = Layout::of(targets.functions.len(), cpus);
+        let layout = Layout::of(targets.functions.len(), skeleton::possible_cpus() as usize);
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, layout));
         let skel = skel.map_err(|error| refused("the programs that count", &error, &warnings))?;
         skeleton::fill!(skel, filter)?;

@@ -99,8 +99,7 @@ impl<'a> Timed<'a> {
             (None, true) => functions,
             (None, false) => 1,
         };
-        let cpus = u32::try_from(libbpf_rs::num_possible_cpus().unwrap_or(1)).unwrap_or(1);
-        Ok(Layout::of(groups, cpus, options.max_memory)?)
+        Ok(Layout::of(groups, skeleton::possible_cpus(), options.max_memory)?)
     }
 
     /// What was chosen, for the recording.

@@ -167,10 +167,14 @@ macro_rules! open_with {
 }
 pub(crate) use open_with;
 
+/// How many CPUs the kernel may have in all: those of its per-CPU maps.
+pub fn possible_cpus() -> u32 {
+    libbpf_rs::num_possible_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1)
+}
+
 /// Entries of the map `busy`: CPUs, where it is used.
 pub fn busy_room(reentrant: bool) -> u32 {
-    let cpus = || libbpf_rs::num_possible_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok());
-    if reentrant { cpus().unwrap_or(1) } else { 1 }
+    if reentrant { possible_cpus() } else { 1 }
 }
 
 /// Events that the map `busy` has counted as missed, on all CPUs.

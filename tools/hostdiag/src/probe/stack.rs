@@ -16,6 +16,7 @@ use libbpf_rs::{MapCore, MapFlags, RingBuffer, RingBufferBuilder};
 use self::frames::{Named, Naming};
 use self::hot::Hot;
 use self::record::{Arrived, Key, Record};
+use super::skeleton;
 use crate::sys;
 
 mod frames;
@@ -98,14 +99,16 @@ pub enum Measure {
 }
 
 /// Sets up bpf/stack.bpf.h in a skeleton that is open, with so many rows of scratch
-/// memory.
+/// memory for each CPU.
 macro_rules! set_up {
     ($open:expr, $options:expr, $rows:expr) => {{
         $open.maps.counts.set_max_entries($options.max_stacks.max(1))?;
         $open.maps.stacks.set_max_entries($crate::probe::stack::ring_bytes())?;
-        $open.maps.scratch.set_max_entries($rows)?;
+        let cpus = $crate::probe::skeleton::possible_cpus();
+        $open.maps.scratch.set_max_entries($rows * cpus)?;
         if let Some(rodata) = $open.maps.rodata_data.as_deref_mut() {
             rodata.secrets = $crate::probe::stack::secrets();
+            rodata.possible_cpus = cpus;
             rodata.with_kernel = $options.kernel.into();
             rodata.with_user = $options.user.into();
             rodata.by_process = $options.processes.into();
@@ -118,8 +121,7 @@ pub(crate) use set_up;
 /// Bytes of the ring that stacks come through: so many CPUs see new ones at a time.
 /// It is mapped twice, one behind the other, all of it at once.
 pub(crate) fn ring_bytes() -> u32 {
-    let cpus = libbpf_rs::num_possible_cpus().unwrap_or(1);
-    u32::try_from(cpus.next_power_of_two() << 18).unwrap_or(u32::MAX).clamp(1 << 19, 16 << 20)
+    skeleton::possible_cpus().clamp(2, 64).next_power_of_two() << 18
 }
 
 /// Numbers that nobody else knows, two for each word of a stack.
@@ -392,9 +394,9 @@ pub struct Totals {
 impl Totals {
     /// Reads the map `scratch`.
     pub fn of(scratch: &impl MapCore) -> Self {
-        let row = |row: u32| scratch.lookup_percpu(&row.to_ne_bytes(), MapFlags::ANY).ok().flatten();
+        let row = |row: u32| scratch.lookup(&row.to_ne_bytes(), MapFlags::ANY).ok().flatten();
         let mut sums = [0; 3];
-        for scratch in (0..scratch.max_entries()).filter_map(row).flatten() {
+        for scratch in (0..scratch.max_entries()).filter_map(row) {
             for (sum, word) in sums.iter_mut().zip(scratch.as_chunks().0) {
                 *sum += u64::from_ne_bytes(*word);
             }

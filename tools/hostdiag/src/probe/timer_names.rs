@@ -113,8 +113,7 @@ impl<'a> Counting<'a> {
         options: Options,
     ) -> Result<Self> {
         let mut naming = Naming::new(options.asked.by);
-        let cpus = u32::try_from(libbpf_rs::num_possible_cpus().unwrap_or(1)).unwrap_or(1);
-        let layout = Layout::of(ROWS * histograms(options), cpus, MAX_MEMORY)?;
+        let layout = Layout::of(ROWS * histograms(options), skeleton::possible_cpus(), MAX_MEMORY)?;
         let (skel, warnings) = quietly(|| {
             let mut skel = load(storage, filter, (layout, options), naming.trampolines())?;
             skel.attach()?;
