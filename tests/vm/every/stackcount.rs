@@ -2,6 +2,11 @@
 //! kernel has.
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::{getpgid, getsid, gettid};
 
 use crate::lab::{Counted, IntoDummy, NetNs, Paths, Traced, Tracing, btf, wait_until, ways};
 
@@ -75,7 +80,7 @@ fn stackcount_counts_every_call_by_its_path_by_every_mechanism() {
 /// that would never end.
 #[test]
 fn stackcount_may_trace_what_it_calls_itself() {
-    let thread = nix::unistd::gettid().to_string();
+    let thread = gettid().to_string();
     let functions = ["vfs_read", "_raw_spin_unlock_irqrestore"];
     let args = ["stackcount", "--attach", "fentry", "--format", "json", "--max-overhead", "100", "--tid"];
     let tracing = Tracing::start(&[&args[..], &[&thread], &functions].concat());
@@ -86,6 +91,36 @@ fn stackcount_may_trace_what_it_calls_itself() {
     let reads =
         traced.stacks().iter().filter(|stack| stack.kernel.as_ref().unwrap()[0] == "vfs_read").count();
     assert!(reads > 0, "{}", traced.said);
+}
+
+/// Each CPU has memory of its own to work in, and there each function that is traced by fentry.
+#[test]
+fn stackcount_counts_on_all_cpus_at_once() {
+    const CALLS: u64 = 50_000;
+    let go = Arc::new(Barrier::new(3));
+    let (said, threads) = mpsc::channel();
+    let callers = [0, 1].map(|cpu| {
+        let (go, said) = (go.clone(), said.clone());
+        thread::spawn(move || {
+            let mut own = CpuSet::new();
+            own.set(cpu).unwrap();
+            sched_setaffinity(gettid(), &own).unwrap();
+            said.send(gettid().to_string()).unwrap();
+            go.wait();
+            for _ in 0..CALLS {
+                getpgid(None).unwrap();
+                getsid(None).unwrap();
+            }
+        })
+    });
+    let threads: Vec<_> = threads.iter().take(2).collect();
+    let args = ["stackcount", "--attach", "fentry", "--format", "json", "--max-overhead", "100", "--tid"];
+    let tracing = Tracing::start(&[&args[..], &[&threads.join(","), GETPGID, "__x64_sys_getsid"]].concat());
+    go.wait();
+    callers.into_iter().for_each(|caller| caller.join().unwrap());
+    let traced = tracing.record();
+    assert_eq!(traced.mechanisms(), ["fentry"], "{}", traced.said);
+    assert_eq!((sum(&traced.stacks()), lost(&traced)), (4 * CALLS, 0), "{}", traced.said);
 }
 
 #[test]
