@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::sendfile::sendfile as send;
 
 use super::command::{ip, run};
@@ -88,10 +89,7 @@ fn count(mut socket: TcpStream) -> u64 {
 
 /// A file without a name: gone when closed.
 fn tempfile() -> File {
-    let path = std::env::temp_dir().join(format!("hostdiag-traffic-{}", std::process::id()));
-    let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    file
+    File::from(memfd_create(c"hostdiag-traffic", MFdFlags::empty()).unwrap())
 }
 
 /// A dummy device in the namespace of this thread: all that is sent goes through
