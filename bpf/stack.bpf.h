@@ -48,10 +48,9 @@ struct {
 	__uint(max_entries, 4096);
 } stacks SEC(".maps");
 
-// By CPU and not a per-CPU array: in one of those a look-up is a call before Linux 6.10, and
-// its memory is at the beginning of an area that each CPU has, as is what the kernel itself
-// uses most: under emulation the two pages take the same place of the TLB (a call with its
-// stack took a tenth longer).
+// By CPU and not a per-CPU array: memory of one of those is at the beginning of an area that
+// each CPU has, as are the kernel's stack canaries, and under emulation the two pages take
+// the same place of the TLB (a call with its stack took a tenth longer).
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
