@@ -35,50 +35,44 @@ static __always_inline struct busy *busy_here(void)
 }
 
 // Whether this program is the only one at work on this CPU; then it ends with
-// give_way().
-static __always_inline int is_alone(void)
+// give_way(), on the same CPU: kernels that let programs be entered again do not let
+// them migrate.
+static __always_inline int is_alone(struct busy **here)
 {
-	struct busy *here;
-
 	if (!reentrant)
 		return 1;
-	here = busy_here();
-	if (!here)
+	*here = busy_here();
+	if (!*here)
 		return 0;
-	if (here->inside) {
-		__sync_fetch_and_add(&here->missed, 1);
+	if ((*here)->inside) {
+		__sync_fetch_and_add(&(*here)->missed, 1);
 		return 0;
 	}
-	here->inside = 1;
+	(*here)->inside = 1;
 	barrier();
 	return 1;
 }
 
-static __always_inline void give_way(void)
+static __always_inline void give_way(struct busy *here)
 {
-	struct busy *here;
-
-	if (!reentrant)
-		return;
-	here = busy_here();
 	barrier();
 	if (here)
 		here->inside = 0;
 }
 
 // Likewise, and it is not preempted from here to end().
-static __always_inline int begin(void)
+static __always_inline int begin(struct busy **here)
 {
-	if (!is_alone())
+	if (!is_alone(here))
 		return 0;
 	without_preemption();
 	return 1;
 }
 
-static __always_inline void end(void)
+static __always_inline void end(struct busy *here)
 {
 	with_preemption();
-	give_way();
+	give_way(here);
 }
 
 #endif

@@ -240,8 +240,9 @@ int enter_traced(void *ctx)
 {
 	__u64 slot = slot_of_copy();
 	struct scratch *mine;
+	struct busy *here = NULL;
 
-	if (!begin())
+	if (!begin(&here))
 		return 0;
 	mine = claim(slot & row_mask, 1);
 	if (mine) {
@@ -249,7 +250,7 @@ int enter_traced(void *ctx)
 		entered(mine, frame_of_trampoline(ctx, &ready), slot);
 		release(mine);
 	}
-	end();
+	end(here);
 	return 0;
 }
 
@@ -258,8 +259,9 @@ int exit_traced(void *ctx)
 {
 	__u64 slot = slot_of_copy();
 	struct scratch *mine;
+	struct busy *here = NULL;
 
-	if (!begin())
+	if (!begin(&here))
 		return 0;
 	mine = claim(slot & row_mask, only_returns);
 	if (mine) {
@@ -267,7 +269,7 @@ int exit_traced(void *ctx)
 		returned(mine, frame_of_trampoline(ctx, &ready), slot);
 		release(mine);
 	}
-	end();
+	end(here);
 	return 0;
 }
 
@@ -275,10 +277,11 @@ SEC("kprobe")
 int enter_probed(struct pt_regs *ctx)
 {
 	__u64 slot = slot_of_copy();
+	struct busy *here = NULL;
 
-	if (begin()) {
+	if (begin(&here)) {
 		probed_entry(ctx, slot & row_mask, slot);
-		end();
+		end(here);
 	}
 	return 0;
 }
@@ -287,10 +290,11 @@ SEC("kprobe")
 int exit_probed(struct pt_regs *ctx)
 {
 	__u64 slot = slot_of_copy();
+	struct busy *here = NULL;
 
-	if (begin()) {
+	if (begin(&here)) {
 		probed_return(ctx, slot & row_mask, slot);
-		end();
+		end(here);
 	}
 	return 0;
 }
@@ -355,12 +359,13 @@ SEC("kprobe")
 int by_address(struct pt_regs *ctx)
 {
 	__u32 *slot;
+	struct busy *here = NULL;
 
-	if (begin()) {
+	if (begin(&here)) {
 		slot = slot_by_address(ctx);
 		if (slot)
 			probed_entry(ctx, 0, *slot);
-		end();
+		end(here);
 	}
 	return 0;
 }

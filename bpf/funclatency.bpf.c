@@ -141,9 +141,11 @@ static __always_inline int returned(__u64 frame, __u64 slot)
 SEC("kprobe")
 int enter_traced(void *ctx)
 {
-	if (begin()) {
+	struct busy *here = NULL;
+
+	if (begin(&here)) {
 		entered(frame_of_trampoline(ctx, &ready), slot_of_copy());
-		end();
+		end(here);
 	}
 	return 0;
 }
@@ -151,9 +153,11 @@ int enter_traced(void *ctx)
 SEC("kprobe")
 int exit_traced(void *ctx)
 {
-	if (begin()) {
+	struct busy *here = NULL;
+
+	if (begin(&here)) {
 		returned(frame_of_trampoline(ctx, &ready), slot_of_copy());
-		end();
+		end(here);
 	}
 	return 0;
 }
@@ -161,9 +165,11 @@ int exit_traced(void *ctx)
 SEC("kprobe")
 int enter_probed(struct pt_regs *ctx)
 {
-	if (begin()) {
+	struct busy *here = NULL;
+
+	if (begin(&here)) {
 		entered(ctx->sp, slot_of_copy());
-		end();
+		end(here);
 	}
 	return 0;
 }
@@ -171,9 +177,11 @@ int enter_probed(struct pt_regs *ctx)
 SEC("kprobe")
 int exit_probed(struct pt_regs *ctx)
 {
-	if (begin()) {
+	struct busy *here = NULL;
+
+	if (begin(&here)) {
 		returned(ctx->sp - return_shift, slot_of_copy());
-		end();
+		end(here);
 	}
 	return 0;
 }

@@ -25,10 +25,11 @@ SEC("kprobe")
 int one(void *ctx)
 {
 	__u64 slot = slot_of_copy();
+	struct busy *here = NULL;
 
-	if (begin()) {
+	if (begin(&here)) {
 		event(ctx, slot & row_mask, slot);
-		end();
+		end(here);
 	}
 	return 0;
 }
@@ -60,12 +61,13 @@ SEC("kprobe")
 int by_address(struct pt_regs *regs)
 {
 	__u32 *slot;
+	struct busy *here = NULL;
 
-	if (begin()) {
+	if (begin(&here)) {
 		slot = slot_by_address(regs);
 		if (slot)
 			event(regs, 0, *slot);
-		end();
+		end(here);
 	}
 	return 0;
 }
