@@ -44,9 +44,11 @@ static __always_inline int count(__u64 slot)
 SEC("kprobe")
 int traced(void *ctx)
 {
-	if (is_alone()) {
+	struct busy *here = NULL;
+
+	if (is_alone(&here)) {
 		count(slot_of_copy());
-		give_way();
+		give_way(here);
 	}
 	return 0;
 }

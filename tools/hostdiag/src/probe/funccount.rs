@@ -81,8 +81,7 @@ impl<'a> Counting<'a> {
             0 => None,
             _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        // Where the kernel keeps programs from being entered again, these need not look.
-        let traced = if targets.reentrant { &skel.progs.traced } else { &skel.progs.probed };
+        let traced = if guarded(&targets, filter) { &skel.progs.traced } else { &skel.progs.probed };
         let traced = Sides { entry: Some(traced.insns()), exit: None };
         let programs =
             Programs { traced, by_address, ..Programs::entries(skel.progs.probed.insns(), many, user_many) };
@@ -95,6 +94,13 @@ impl<'a> Counting<'a> {
         let shards = 0..self.layout.shards;
         shards.map(|shard| self.counters.get(shard * self.layout.stride + slot as usize)).sum()
     }
+}
+
+/// Whether programs look if they are entered again: where the kernel does not keep that
+/// from them, and they call what may be traced, for a filter. Without one they call the
+/// CPU's number alone, which is denied, and who counts bears another in between.
+fn guarded(targets: &Targets, filter: &Filter) -> bool {
+    targets.reentrant && *filter != Filter::default()
 }
 
 fn load<'a>(
@@ -110,7 +116,7 @@ fn load<'a>(
         let none = KernelTypes::none()?;
         (skeleton::open_with!(FunccountSkelBuilder, storage, &none), none)
     };
-    open.progs.traced.set_autoload(targets.wants_fentry() && targets.reentrant);
+    open.progs.traced.set_autoload(targets.wants_fentry() && guarded(targets, filter));
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));
     open.progs.by_address.set_autoload(targets.wants_by_address() > 0);
