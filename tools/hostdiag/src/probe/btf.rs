@@ -12,12 +12,18 @@ const MAX_AROUND: usize = 32;
 /// A type by its number; 0 is void.
 pub type Id = u32;
 
+/// Of so many types that stand behind each other the place of the first is kept: there are
+/// some 150,000, most of which nobody asks for.
+const STEP: u32 = 16;
+
 /// Types by number, and by name where they are functions.
 #[derive(Debug)]
 pub struct Types<'a> {
     raw: Btf<'a>,
     base: Option<&'a Types<'a>>,
-    /// Where each type begins, from the first of its own.
+    /// How many are its own.
+    count: u32,
+    /// Where each [`STEP`]th of them begins.
     places: Vec<u32>,
 }
 
@@ -120,15 +126,20 @@ impl<'a> Types<'a> {
     /// a kind of type in it that is not known here.
     pub fn of(bytes: &'a [u8], base: Option<&'a Types<'a>>) -> Option<Self> {
         let raw = Btf::of(bytes)?;
-        // A type takes 20 bytes and more, on average.
-        let mut places = Vec::with_capacity(raw.types.len() / 20);
-        raw.walk_places(|at, _| places.push(at))?;
-        Some(Self { raw, base, places })
+        let (mut count, mut places) = (0, Vec::new());
+        for found in raw.iter() {
+            let (at, _) = found?;
+            if count % STEP == 0 {
+                places.push(u32::try_from(at).ok()?);
+            }
+            count += 1;
+        }
+        Some(Self { raw, base, count, places })
     }
 
     /// The number of the first type of its own.
     fn first(&self) -> Id {
-        self.base.map_or(1, |base| base.first().saturating_add(base.places.len() as u32))
+        self.base.map_or(1, |base| base.first().saturating_add(base.count))
     }
 
     /// Name and content of a type; of a number that there is none of, void.
@@ -141,13 +152,21 @@ impl<'a> Types<'a> {
     }
 
     fn own(&self, index: u32) -> Option<(&'a str, Type<'a>)> {
-        let at = *self.places.get(index as usize)?;
-        let found = self.raw.at(at as usize)?;
+        let place = *self.places.get((index / STEP) as usize)?;
+        let (_, found) = self.raw.from(place as usize).nth((index % STEP) as usize)??;
+        Some(self.typed(found))
+    }
+
+    /// Name and content of a type.
+    fn typed(&self, found: raw::Type<'a>) -> (&'a str, Type<'a>) {
         let (bytes, flag, size_or_type) = (found.members, found.flag, found.value);
         let content = match found.kind {
-            1 => integer(size_or_type, word(bytes, 0)?),
+            1 => integer(size_or_type, word(bytes, 0).unwrap_or(0)),
             2 => Type::Pointer(size_or_type),
-            3 => Type::Array { of: word(bytes, 0)?, length: word(bytes, 8)? },
+            3 => {
+                let field = |at| word(bytes, at).unwrap_or(0);
+                Type::Array { of: field(0), length: field(8) }
+            }
             4 | 5 => {
                 let members = List { bytes, flag };
                 Type::Struct { size: size_or_type, union: found.kind == 5, members }
@@ -161,7 +180,12 @@ impl<'a> Types<'a> {
             19 => Type::Enum { size: size_or_type, signed: flag, values: Values::Long(List { bytes, flag }) },
             _ => Type::Void,
         };
-        Some((self.text(found.name), content))
+        (self.text(found.name), content)
+    }
+
+    /// Its own types with their numbers.
+    fn own_types(&self) -> impl Iterator<Item = (Id, raw::Type<'a>)> {
+        self.ids().zip(self.raw.iter().map_while(|found| found.map(|(_, found)| found)))
     }
 
     /// Numbers of structures, unions and enumerations of its own whose names are wanted,
@@ -170,18 +194,13 @@ impl<'a> Types<'a> {
         let is_wanted = move |found: raw::Type<'_>| {
             matches!(found.kind, 4..=6 | 19) && found.name > 0 && wanted(self.text(found.name))
         };
-        let own = self.ids().zip(&self.places);
-        own.filter(move |(_, at)| self.raw.at(**at as usize).is_some_and(&is_wanted)).map(|(id, _)| id)
+        self.own_types().filter(move |(_, found)| is_wanted(*found)).map(|(id, _)| id)
     }
 
     /// Functions of its own whose names are wanted.
     pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (Id, &'a str)> {
-        let own = self.ids().zip(&self.places);
-        own.filter_map(move |(id, at)| {
-            let found = self.raw.at(*at as usize).filter(|found| found.kind == FUNCTION)?;
-            Some((id, self.text(found.name)))
-        })
-        .filter(move |(_, name)| wanted(name))
+        let functions = self.own_types().filter(|(_, found)| found.kind == FUNCTION);
+        functions.map(|(id, found)| (id, self.text(found.name))).filter(move |(_, name)| wanted(name))
     }
 
     /// The number of a type without other names, qualifiers and tags around it.
@@ -228,7 +247,7 @@ impl<'a> Types<'a> {
     /// The number of this name in an enumeration: where it is in several, that of the
     /// first.
     pub fn constant(&self, name: &str) -> Option<u64> {
-        let own = self.ids().find_map(|id| match self.get(id).1 {
+        let own = self.own_types().find_map(|(_, found)| match self.typed(found).1 {
             Type::Enum { values, .. } => {
                 self.values(values).find(|(known, _)| *known == name).map(|(_, value)| value)
             }
@@ -255,7 +274,7 @@ impl<'a> Types<'a> {
     /// Every type of its own, by number.
     pub fn ids(&self) -> impl Iterator<Item = Id> {
         let first = self.first();
-        (0..self.places.len() as u32).map(move |index| first + index)
+        (0..self.count).map(move |index| first + index)
     }
 
     fn text(&self, offset: u32) -> &'a str {

@@ -10,10 +10,11 @@ use libbpf_rs::{MapHandle, OpenObject};
 
 use self::skel::{FunccountSkel, FunccountSkelBuilder};
 use super::attach::{Programs, Sides};
+use super::kfunc::Kfuncs;
 use super::run::Tool;
-use super::skeleton::{self, KernelTypes, skeleton};
+use super::skeleton::{self, skeleton};
 use super::targets::{Done, Targets};
-use super::{filter, quietly, refused};
+use super::{quietly, refused};
 use crate::sys::Counters;
 
 skeleton!("funccount");
@@ -109,13 +110,7 @@ fn load<'a>(
     filter: &Filter,
     layout: Layout,
 ) -> libbpf_rs::Result<FunccountSkel<'a>> {
-    // Reading them takes longer than all the rest.
-    let (mut open, types) = if filter::needs_types() {
-        skeleton::open!(FunccountSkelBuilder, storage)
-    } else {
-        let none = KernelTypes::none()?;
-        (skeleton::open_with!(FunccountSkelBuilder, storage, &none), none)
-    };
+    let (mut open, types) = skeleton::open_filtered!(FunccountSkelBuilder, storage, Kfuncs::default());
     open.progs.traced.set_autoload(targets.wants_fentry() && guarded(targets, filter));
     open.progs.many.set_autoload(targets.want(Mechanism::KprobeMulti));
     open.progs.user_many.set_autoload(targets.want(Mechanism::UprobeMulti));

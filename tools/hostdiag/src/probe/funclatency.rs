@@ -213,7 +213,7 @@ fn load<'a>(
     filter: &Filter,
     (layout, options): (Layout, Options),
 ) -> libbpf_rs::Result<FunclatencySkel<'a>> {
-    let (mut open, types) = skeleton::open!(FunclatencySkelBuilder, storage);
+    let (mut open, types) = skeleton::open_filtered!(FunclatencySkelBuilder, storage, targets.kfuncs());
     choose(&mut open, targets);
     let by = options.timing.by;
     let named = if by.is_some() { layout.groups } else { 1 };

@@ -18,13 +18,16 @@ pub struct Kfuncs([Option<Id>; NAMES.len()]);
 impl Kfuncs {
     /// Those that the kernel's types have.
     pub fn of(kernel: &Types<'_>) -> Self {
-        let mut found = [None; NAMES.len()];
-        for (id, name) in kernel.functions(|name| NAMES.contains(&name)) {
-            if let Some(place) = NAMES.iter().position(|known| *known == name) {
-                found[place] = Some(id);
-            }
+        let mut found = Self::default();
+        kernel.functions(|name| NAMES.contains(&name)).for_each(|(id, name)| found.add(id, name));
+        found
+    }
+
+    /// Takes note of a function of the kernel, if it is one of them.
+    pub fn add(&mut self, id: Id, name: &str) {
+        if let Some(place) = NAMES.iter().position(|known| *known == name) {
+            self.0[place] = Some(id);
         }
-        Self(found)
     }
 
     /// Whether a program can keep itself from being preempted.

@@ -118,12 +118,13 @@ impl KernelTypes {
         Ok(Self { file: small.map(|btf| file_of(&btf)).transpose()?, kfuncs: Kfuncs::of(&types) })
     }
 
-    /// For programs that use none in what their constants leave of them.
+    /// For programs that use none in what their constants leave of them, and of the kernel
+    /// call `kfuncs`.
     ///
     /// # Errors
     /// There is no memory for a file.
-    pub fn none() -> io::Result<Self> {
-        Ok(Self { file: Some(file_of(&core_types::none())?), kfuncs: Kfuncs::default() })
+    pub fn none(kfuncs: Kfuncs) -> io::Result<Self> {
+        Ok(Self { file: Some(file_of(&core_types::none())?), kfuncs })
     }
 
     /// Has libbpf take these types. They have to outlive the loading.
@@ -150,19 +151,34 @@ macro_rules! open {
         let mut storage = std::mem::MaybeUninit::uninit();
         let types =
             $crate::probe::skeleton::KernelTypes::of($builder::default().open(&mut storage)?.open_object())?;
-        let mut open = $crate::probe::skeleton::open_with!($builder, $storage, &types);
-        types.kfuncs.put_into(open.open_object_mut())?;
-        (open, types)
+        $crate::probe::skeleton::open_with!($builder, $storage, types)
     }};
 }
 pub(crate) use open;
 
-/// Opens a skeleton with [`KernelTypes`].
+/// The same of programs that use the kernel's types in bpf/filter.bpf.h alone, where they
+/// mostly need none: to read them takes longer than all the rest.
+macro_rules! open_filtered {
+    ($builder:ident, $storage:expr, $kfuncs:expr) => {
+        if $crate::probe::filter::needs_types() {
+            $crate::probe::skeleton::open!($builder, $storage)
+        } else {
+            let types = $crate::probe::skeleton::KernelTypes::none($kfuncs)?;
+            $crate::probe::skeleton::open_with!($builder, $storage, types)
+        }
+    };
+}
+pub(crate) use open_filtered;
+
+/// The same with these [`KernelTypes`].
 macro_rules! open_with {
     ($builder:ident, $storage:expr, $types:expr) => {{
+        let types = $types;
         let mut builder = $builder::default();
-        $types.give(builder.object_builder_mut())?;
-        builder.open($storage)?
+        types.give(builder.object_builder_mut())?;
+        let mut open = builder.open($storage)?;
+        types.kfuncs.put_into(open.open_object_mut())?;
+        (open, types)
     }};
 }
 pub(crate) use open_with;

@@ -11,6 +11,7 @@ use hostdiag_model::trace::{Asked, Attach, Function, Head, Mechanism, Reason, Sk
 
 use super::attach::{self, Attached, Place, Programs, Refused, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
+use super::kfunc::Kfuncs;
 use super::pattern::{self, Names, Pattern};
 use super::plan::{self, FEW, Group, Need, Sides, Way};
 use super::types::Types;
@@ -58,6 +59,8 @@ pub struct Targets {
     /// Ways to attach to many functions in one go that this kernel may have.
     mass: Vec<Mechanism>,
     lists: Lists,
+    /// What programs may call of the kernel, where its types were read.
+    kfuncs: Option<Kfuncs>,
     /// Files, which stay open until they are attached to.
     files: Vec<user::Target>,
 }
@@ -99,6 +102,7 @@ impl Targets {
             groups: Vec::new(),
             mass: Vec::new(),
             lists: Lists::default(),
+            kfuncs: None,
             files: Vec::new(),
         };
         let types = Lazy::new(Types::read);
@@ -164,6 +168,7 @@ impl Targets {
         }
         self.mass = types.mass(request.sides);
         self.reentrant = types.let_programs_in_again();
+        self.kfuncs = Some(types.kfuncs());
         let need = Need { way: request.way, sides: request.sides, stacks };
         self.groups = plan::groups(need, &self.mass, &fit, request.yes)?;
         Ok(())
@@ -240,6 +245,11 @@ impl Targets {
             return false;
         }
         self.groups.iter().flat_map(|group| &group.ways).any(|(mechanism, _)| *mechanism == wanted)
+    }
+
+    /// What programs may call of the kernel.
+    pub fn kfuncs(&self) -> Kfuncs {
+        self.kfuncs.unwrap_or_else(|| Types::read().kfuncs())
     }
 
     /// Whether functions may get trampolines.

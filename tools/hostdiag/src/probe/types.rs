@@ -10,6 +10,7 @@ use super::btf;
 use super::btf::raw::{Btf, FUNCTION, STRUCT};
 use super::discover::Key;
 use super::doctor;
+use super::kfunc::Kfuncs;
 use super::plan::{Sides, UserMulti};
 use crate::sys::{KernelFile, TypeId};
 
@@ -19,6 +20,8 @@ pub struct Types {
     btf: KernelFile,
     /// Names of [`SIGNS`] that are there.
     signs: HashSet<&'static str>,
+    /// Functions that programs may call.
+    kfuncs: Kfuncs,
 }
 
 /// Types, functions and members, as `struct.member`, that tell what a kernel can do.
@@ -35,12 +38,17 @@ impl Types {
     /// Reads them.
     pub fn read() -> Self {
         let btf = KernelFile::open(super::BTF).unwrap_or_default();
-        let signs = Btf::of(&btf).map(signs).unwrap_or_default();
-        Self { btf, signs }
+        let (signs, kfuncs) = Btf::of(&btf).and_then(signs).unwrap_or_default();
+        Self { btf, signs, kfuncs }
     }
 
     fn has(&self, sign: &str) -> bool {
         self.signs.contains(sign)
+    }
+
+    /// The functions of the kernel that programs call.
+    pub fn kfuncs(&self) -> Kfuncs {
+        self.kfuncs
     }
 
     /// Whether the kernel has kprobe.multi. A type of its own tells; programs
@@ -95,10 +103,12 @@ impl Types {
     pub fn ids<'a>(&self, keys: impl Iterator<Item = &'a Key> + Clone) -> HashMap<Key, TypeId> {
         let names_of = |module: Option<&OsStr>| {
             let here = keys.clone().filter(move |key| key.1.as_deref().map(OsStr::new) == module);
-            here.map(|(name, _)| name.as_str()).collect::<HashSet<&str>>()
+            let mut names: Vec<&str> = here.map(|(name, _)| name.as_str()).collect();
+            names.sort_unstable();
+            names
         };
         let of_kernel = names_of(None);
-        let found = self.functions(|name| of_kernel.contains(name)).into_iter();
+        let found = self.functions(|name| of_kernel.binary_search(&name).is_ok()).into_iter();
         let mut ids: HashMap<Key, TypeId> =
             found.map(|(name, number)| ((name, None), TypeId { number, module: None })).collect();
         if keys.clone().all(|(_, module)| module.is_none()) {
@@ -111,7 +121,8 @@ impl Types {
                 continue;
             }
             let types = btf::Types::of(&object.btf, Some(&kernel));
-            let found = types.iter().flat_map(|types| types.functions(|name| wanted.contains(name)));
+            let found =
+                types.iter().flat_map(|types| types.functions(|name| wanted.binary_search(&name).is_ok()));
             for (number, name) in found {
                 let key = (name.to_owned(), object.name.to_str().map(String::from));
                 ids.insert(key, TypeId { number, module: Some(object.id) });
@@ -129,18 +140,33 @@ impl Types {
 
     /// Ids of functions of the kernel that are wanted, by name.
     pub fn functions(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, u32> {
+        let Some(btf) = Btf::of(&self.btf) else { return HashMap::new() };
+        let (mut number, mut found) = (0, HashMap::new());
+        let read = btf.walk(|one| {
+            number += 1;
+            let function = (one.kind == FUNCTION).then(|| btf.name(one)).flatten();
+            if let Some(name) = function.filter(|name| wanted(name)) {
+                found.insert(name.to_owned(), number);
+            }
+        });
         // Of what is not understood, nothing is believed.
-        let types = btf::Types::of(&self.btf, None);
-        let found = types.iter().flat_map(|types| types.functions(&wanted));
-        found.map(|(number, name)| (name.to_owned(), number)).collect()
+        if read.is_some() { found } else { HashMap::new() }
     }
 }
 
-/// Which of [`SIGNS`] are there, in one pass: there are some 100,000 types.
-fn signs(btf: Btf<'_>) -> HashSet<&'static str> {
-    let mut found = HashSet::new();
-    let read = btf.walk(|one| {
-        let Some(name) = btf.name(one).filter(|name| name.starts_with("bpf_")) else { return };
+/// Which of [`SIGNS`] are there, and functions that programs call, in one pass: there are
+/// some 100,000 types. Absent where they are not understood.
+fn signs(btf: Btf<'_>) -> Option<(HashSet<&'static str>, Kfuncs)> {
+    let (mut number, mut found, mut kfuncs) = (0, HashSet::new(), Kfuncs::default());
+    btf.walk(|one| {
+        number += 1;
+        if !matches!(one.kind, STRUCT | FUNCTION) || !btf.begins(one, "bpf_") {
+            return;
+        }
+        let Some(name) = btf.name(one) else { return };
+        if one.kind == FUNCTION {
+            kfuncs.add(number, name);
+        }
         for (_, sign) in SIGNS.iter().filter(|(kind, _)| *kind == one.kind) {
             let here = match sign.split_once('.') {
                 None => *sign == name,
@@ -150,8 +176,8 @@ fn signs(btf: Btf<'_>) -> HashSet<&'static str> {
                 found.insert(*sign);
             }
         }
-    });
-    if read.is_some() { found } else { HashSet::new() }
+    })?;
+    Some((found, kfuncs))
 }
 
 #[cfg(test)]

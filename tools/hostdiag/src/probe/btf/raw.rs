@@ -1,6 +1,8 @@
 //! BTF (Documentation/bpf/btf.rst) as it lies in memory: its types, one behind the other,
 //! and its strings. Pure.
 
+use std::ffi::CStr;
+
 /// `BTF_MAGIC` of include/uapi/linux/btf.h.
 pub const MAGIC: u16 = 0xeb9f;
 /// `BTF_KIND_STRUCT`.
@@ -9,7 +11,7 @@ pub const STRUCT: u32 = 4;
 pub const FUNCTION: u32 = 12;
 
 pub(super) fn string(strings: &[u8], at: usize) -> Option<&str> {
-    std::str::from_utf8(strings.get(at..)?.split(|byte| *byte == 0).next()?).ok()
+    CStr::from_bytes_until_nul(strings.get(at..)?).ok()?.to_str().ok()
 }
 
 /// The two parts of BTF.
@@ -51,25 +53,31 @@ impl<'a> Btf<'a> {
     /// Calls with each type, in the order of their numbers, which begin at 1; absent
     /// where there is a kind of type that is not known here.
     pub fn walk(&self, mut each: impl FnMut(Type<'a>)) -> Option<()> {
-        self.walk_places(|_, found| each(found))
+        self.iter().try_for_each(|found| found.map(|(_, found)| each(found)))
     }
 
-    /// The same with the place of each, for [`Self::at`].
-    pub(super) fn walk_places(&self, mut each: impl FnMut(u32, Type<'a>)) -> Option<()> {
-        let mut at = 0;
-        while at < self.types.len() {
-            let found = self.at(at)?;
-            each(u32::try_from(at).ok()?, found);
-            at += 12 + found.members.len();
-        }
-        Some(())
+    /// Each type with the place where it begins; the last is absent where what is there is
+    /// not understood.
+    pub(super) fn iter(self) -> impl Iterator<Item = Option<(usize, Type<'a>)>> {
+        self.from(0)
+    }
+
+    /// The same from the type that begins at this byte of them.
+    pub(super) fn from(self, place: usize) -> impl Iterator<Item = Option<(usize, Type<'a>)>> {
+        let mut next = Some(place);
+        std::iter::from_fn(move || {
+            let at = next.take().filter(|at| *at < self.types.len())?;
+            let found = self.at(at);
+            next = found.map(|found| at + 12 + found.members.len());
+            Some(found.map(|found| (at, found)))
+        })
     }
 
     /// The type that begins at this byte of them.
-    pub(super) fn at(&self, at: usize) -> Option<Type<'a>> {
+    fn at(&self, at: usize) -> Option<Type<'a>> {
         // `struct btf_type`: name, kind and number of members, size or type.
-        let field = |n: usize| word(self.types, at + 4 * n);
-        let (name, info, value) = (field(0)?, field(1)?, field(2)?);
+        let (fields, _) = self.types.get(at..)?.first_chunk::<12>()?.as_chunks::<4>();
+        let [name, info, value] = <[_; 3]>::try_from(fields).ok()?.map(u32::from_ne_bytes);
         let (kind, members) = (info >> 24 & 0x1f, info as usize & 0xffff);
         let end = at + 12 + follows(kind, members)?;
         let members = self.types.get(at + 12..end)?;
@@ -79,6 +87,12 @@ impl<'a> Btf<'a> {
     /// The name of a type, of the kernel's own.
     pub fn name(&self, of: Type<'_>) -> Option<&'a str> {
         string(self.strings, of.name as usize)
+    }
+
+    /// Whether the name of a type begins so.
+    pub fn begins(&self, of: Type<'_>, beginning: &str) -> bool {
+        let name = self.strings.get(of.name as usize..);
+        name.is_some_and(|name| name.starts_with(beginning.as_bytes()))
     }
 
     /// Whether a structure has a member of this name.
