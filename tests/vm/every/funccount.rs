@@ -40,6 +40,20 @@ fn funccount_counts_every_call_by_every_mechanism() {
     }
 }
 
+/// Another program on old kernels than with a filter: one that needs no guard.
+#[test]
+fn funccount_counts_every_call_without_a_filter() {
+    for (way, mechanism) in ways() {
+        let tracing = Tracing::start(&["funccount", "--format", "json", "--attach", way, GETPGID]);
+        call_getpgid(CALLS);
+        let traced = tracing.record();
+        assert_eq!(traced.mechanisms(), [mechanism], "{}", traced.said);
+        let accounting = traced.trace().accounting.clone().unwrap();
+        assert_eq!((traced.calls(GETPGID), accounting.entries), (CALLS, Some(CALLS)), "{way}");
+        assert_eq!(accounting.losses().map(|(_, lost)| lost).sum::<u64>(), 0, "{way}: {accounting:?}");
+    }
+}
+
 /// The programs of both call the helper, to compare the thread: one that kernels
 /// before 5.12 would enter again, and again.
 #[test]
