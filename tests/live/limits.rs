@@ -104,7 +104,7 @@ fn limits_a_process_that_begins_another_program_is_counted_on() {
 
 fn programs() -> usize {
     let ours = aya::programs::loaded_programs().filter_map(Result::ok);
-    ours.filter(|program| program.name_as_str() == Some("hostdiag_one")).count()
+    ours.filter(|program| program.name_as_str() == Some("hostdiag")).count()
 }
 
 #[inline(never)]

@@ -236,10 +236,7 @@ fn funccount_leaves_nothing_attached_when_it_is_killed() {
     let kprobes = || fs::read_to_string("/sys/kernel/debug/kprobes/list").unwrap();
     let ours = || {
         let programs = aya::programs::loaded_programs();
-        programs
-            .filter_map(Result::ok)
-            .filter(|program| program.name_as_str() == Some("hostdiag_one"))
-            .count()
+        programs.filter_map(Result::ok).filter(|program| program.name_as_str() == Some("hostdiag")).count()
     };
     let before = (kprobes(), ours());
     let tracing = Tracing::start(&["funccount", "--attach", "kprobe", GETPGID, "__x64_sys_getsid"]);

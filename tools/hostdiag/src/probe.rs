@@ -1,6 +1,7 @@
 //! BPF programs: load, attach, drain, decode. One module a program, named after
 //! its file in bpf/. Skeletons are private to their module.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -72,7 +73,7 @@ pub(crate) fn quietly<T>(f: impl FnOnce() -> T) -> (T, Vec<String>) {
 
 /// Why the kernel did not take one of our programs, as an error with the next
 /// step. `what` names the program for people.
-pub(crate) fn refused(what: &str, error: &libbpf_rs::Error, warnings: &[String]) -> Failure {
+pub(crate) fn refused(what: &str, error: &dyn Display, warnings: &[String]) -> Failure {
     let caps = Capabilities::of_this_thread();
     if !(caps.grants(Capability::Bpf) && caps.grants(Capability::Perfmon)) {
         return Failure::new(Code::NoPrivilege, format!("to load {what} takes CAP_BPF and CAP_PERFMON"))
@@ -103,8 +104,7 @@ pub(crate) fn reason(error: &str) -> &str {
 }
 
 /// Nothing could be attached in this way, the last that there was.
-pub(crate) fn not_attached(mechanism: Mechanism, error: &std::io::Error) -> Failure {
-    let why = reason(&error.to_string()).to_owned();
+pub(crate) fn not_attached(mechanism: Mechanism, why: &str) -> Failure {
     let way = mechanism.as_str();
     if matches!(mechanism, Mechanism::Tracepoint | Mechanism::Uprobe | Mechanism::UprobeMulti) {
         return Failure::new(Code::NoBpf, format!("the kernel refused {way}: {why}"))

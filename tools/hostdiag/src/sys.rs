@@ -18,7 +18,7 @@ mod object;
 mod perf;
 
 pub use kernel_file::KernelFile;
-pub use object::{object_types, set_instructions};
+pub use object::{object_types, relocate, set_instructions};
 pub use perf::{Clock, Place, attach_event, open_event};
 
 /// The cookie of the calling thread's network namespace: unlike the number of
@@ -74,10 +74,10 @@ fn owned(result: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(result) })
 }
 
-/// The types of program that copies of one are loaded as, with what the kernel
-/// wants to know of each.
+/// The types of program that instructions are loaded as, with what the kernel wants to
+/// know of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Copied {
+pub enum Kind {
     /// Attached to the entry of one function of the kernel.
     Fentry(TypeId),
     /// Attached to its return likewise.
@@ -86,6 +86,12 @@ pub enum Copied {
     Kprobe,
     /// Attached to a tracepoint.
     Tracepoint,
+    /// Attached to many functions of the kernel (Linux 5.18).
+    KprobeMulti,
+    /// The same, at their entries and returns as a session (Linux 6.10).
+    KprobeSession,
+    /// Attached to many functions of a program or library (Linux 6.6).
+    UprobeMulti,
 }
 
 /// A type of the kernel, or of one of its modules.
@@ -97,43 +103,53 @@ pub struct TypeId {
     pub module: Option<u32>,
 }
 
-/// Loads a program from instructions that libbpf has already relocated.
+/// Loads a program from instructions that libbpf has already relocated. `log` is where
+/// the verifier writes what it sees, nothing where it is empty.
 ///
 /// # Errors
 /// Those of `BPF_PROG_LOAD`: `EPERM` without privilege or under lockdown,
-/// `EINVAL` and `ENOTSUPP` where the function cannot be had.
+/// `EINVAL` and `ENOTSUPP` where the function cannot be had; `EINVAL` and `EACCES` of the
+/// verifier; `ENOSPC` where the log is longer than its place (before Linux 6.4).
 pub fn load_program(
     name: &CStr,
-    copied: Copied,
+    kind: Kind,
     instructions: &[libbpf_sys::bpf_insn],
+    log: &mut [u8],
 ) -> io::Result<OwnedFd> {
     let mut options = libbpf_sys::bpf_prog_load_opts {
         sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as libbpf_sys::size_t,
         attempts: 5,
+        log_level: u32::from(!log.is_empty()),
+        log_size: log.len() as u32,
+        log_buf: if log.is_empty() { std::ptr::null_mut() } else { log.as_mut_ptr().cast() },
         ..Default::default()
     };
     let mut module = None;
-    let mut traced = |function: TypeId, when| {
+    let mut traced = |function: TypeId| {
         // SAFETY: the argument is a number.
         let open = |id| owned(unsafe { libbpf_sys::bpf_btf_get_fd_by_id(id) });
         module = function.module.map(open).transpose()?;
         options.attach_btf_obj_fd = module.as_ref().map_or(0, |fd| fd.as_raw_fd().cast_unsigned());
-        options.expected_attach_type = when;
         options.attach_btf_id = function.number;
         io::Result::Ok(libbpf_sys::BPF_PROG_TYPE_TRACING)
     };
-    let kind = match copied {
-        Copied::Fentry(function) => traced(function, libbpf_sys::BPF_TRACE_FENTRY)?,
-        Copied::Fexit(function) => traced(function, libbpf_sys::BPF_TRACE_FEXIT)?,
-        Copied::Kprobe => libbpf_sys::BPF_PROG_TYPE_KPROBE,
-        Copied::Tracepoint => libbpf_sys::BPF_PROG_TYPE_TRACEPOINT,
+    let (program_type, attach_type) = match kind {
+        Kind::Fentry(function) => (traced(function)?, libbpf_sys::BPF_TRACE_FENTRY),
+        Kind::Fexit(function) => (traced(function)?, libbpf_sys::BPF_TRACE_FEXIT),
+        Kind::Tracepoint => (libbpf_sys::BPF_PROG_TYPE_TRACEPOINT, 0),
+        Kind::Kprobe => (libbpf_sys::BPF_PROG_TYPE_KPROBE, 0),
+        Kind::KprobeMulti => (libbpf_sys::BPF_PROG_TYPE_KPROBE, libbpf_sys::BPF_TRACE_KPROBE_MULTI),
+        Kind::KprobeSession => (libbpf_sys::BPF_PROG_TYPE_KPROBE, libbpf_sys::BPF_TRACE_KPROBE_SESSION),
+        Kind::UprobeMulti => (libbpf_sys::BPF_PROG_TYPE_KPROBE, libbpf_sys::BPF_TRACE_UPROBE_MULTI),
     };
+    options.expected_attach_type = attach_type;
     let (code, count) = (instructions.as_ptr(), instructions.len() as libbpf_sys::size_t);
     let license = c"Dual BSD/GPL".as_ptr();
-    // SAFETY: libbpf reads the two texts, `count` instructions and the options,
-    // all of which outlive the call.
-    let result =
-        unsafe { libbpf_sys::bpf_prog_load(kind, name.as_ptr(), license, code, count, &raw mut options) };
+    // SAFETY: libbpf reads the two texts, `count` instructions and the options, and the
+    // kernel writes `log_size` bytes; all of that outlives the call.
+    let result = unsafe {
+        libbpf_sys::bpf_prog_load(program_type, name.as_ptr(), license, code, count, &raw mut options)
+    };
     owned(result)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result};
 use hostdiag_model::Histogram;
@@ -31,6 +31,9 @@ pub use plan::Wanted;
 
 skeleton!("argcount");
 
+/// The programs, for people.
+const WHAT: &str = "the programs that count values";
+
 /// Programs that count values, attached.
 pub struct Counting<'a> {
     skel: ArgcountSkel<'a>,
@@ -56,7 +59,7 @@ impl<'a> Counting<'a> {
         (bound, max_active): (Bound, u32),
     ) -> Result<Self> {
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, (&bound, max_active)));
-        let skel = skel.map_err(|error| refused("the programs that count values", &error, &warnings))?;
+        let skel = skel.map_err(|error| refused(WHAT, &error, &warnings))?;
         skeleton::fill!(skel, filter)?;
         for (slot, plan) in (0_u32..).zip(&bound.plans) {
             let updated = skel.maps.plans.update(&slot.to_ne_bytes(), &plan.bytes(), MapFlags::ANY);
@@ -171,22 +174,23 @@ fn programs<'a>(skel: &'a ArgcountSkel<'_>, targets: &Targets, sides: Sides) -> 
     let user_many = targets.want(Mechanism::UprobeMulti);
     let by_address = match targets.wants_by_address() {
         number if number > 0 && sides == Sides::Entry => {
-            Some((progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?))
+            Some((progs.by_address.insns(), MapHandle::try_from(&skel.maps.slots)?))
         }
         _ => None,
     };
     Ok(Programs {
+        what: WHAT,
         traced: attach::Sides::of(sides, progs.enter_traced.insns(), progs.exit_traced.insns()),
         probed: attach::Sides::of(sides, progs.enter_probed.insns(), progs.exit_probed.insns()),
-        many: many.then(|| attach::Sides::of(sides, progs.enter_many.as_fd(), progs.exit_many.as_fd())),
+        many: many.then(|| attach::Sides::of(sides, progs.enter_many.insns(), progs.exit_many.insns())),
         user_many: user_many
-            .then(|| attach::Sides::of(sides, progs.enter_user_many.as_fd(), progs.exit_user_many.as_fd())),
-        session: targets.want(Mechanism::KprobeSession).then(|| progs.session.as_fd()),
+            .then(|| attach::Sides::of(sides, progs.enter_user_many.insns(), progs.exit_user_many.insns())),
+        session: targets.want(Mechanism::KprobeSession).then(|| progs.session.insns()),
         by_address,
     })
 }
 
-/// Only the programs that may be attached are loaded.
+/// Only the programs that may be attached are relocated.
 fn choose(open: &mut OpenArgcountSkel<'_>, targets: &Targets, sides: Sides) {
     let (entry, exit) = (sides != Sides::Return, sides != Sides::Entry);
     let progs = &mut open.progs;
@@ -234,7 +238,7 @@ fn load<'a>(
         rodata.by_command = bound.layout.by_command.into();
         rodata.row_mask = rows - 1;
     }
-    open.load()
+    skeleton::load!(open)
 }
 
 impl Tool for Counting<'_> {
@@ -253,18 +257,7 @@ impl Tool for Counting<'_> {
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        let progs = &self.skel.progs;
-        let all = [
-            ("session", &progs.session),
-            ("by_address", &progs.by_address),
-            ("many", &progs.enter_many),
-            ("many", &progs.exit_many),
-            ("user_many", &progs.enter_user_many),
-            ("user_many", &progs.exit_user_many),
-        ];
-        let loaded = all.into_iter().filter(|(_, program)| program.autoload());
-        let loaded: Vec<_> = loaded.map(|(name, program)| (name, program.as_fd())).collect();
-        self.done.programs(&loaded)
+        self.done.attached.programs().collect()
     }
 
     fn account(&self) -> Accounting {
@@ -280,7 +273,7 @@ impl Tool for Counting<'_> {
             start_lost: when(joined, Term::StartLost),
             return_missed: when(joined, Term::ReturnMissed),
             in_flight: joined.then(|| self.skel.maps.starts.keys().count() as u64),
-            recursion_missed: self.done.recursion_missed(self.programs(), seen),
+            recursion_missed: self.done.recursion_missed(seen),
             link_missed: self.done.attached.missed(),
             values_lost: Some(term(Term::ValuesLost)),
             unmatched: when(condition, Term::Unmatched),

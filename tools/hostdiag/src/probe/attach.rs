@@ -1,6 +1,7 @@
 //! Attaches programs to places and takes them away again.
 //!
-//! A program of one place is loaded anew for each (bpf/slot.bpf.h). Attaching
+//! Programs are loaded once they are attached, as a kernel takes its time to verify one:
+//! one of many places once, one of one place anew for each (bpf/slot.bpf.h). Attaching
 //! and detaching one by one is mostly waiting for the kernel to see that no CPU
 //! is in the code that changes, so many threads wait at once.
 
@@ -16,7 +17,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::kprobe_event::KprobeEvent;
 use super::plan;
-use crate::sys;
+use crate::sys::{self, Kind};
 
 mod many;
 mod one;
@@ -58,21 +59,26 @@ pub enum Place {
     },
 }
 
-/// The programs of a tool, loaded by libbpf.
+/// A program as libbpf has relocated it.
+pub type Code<'a> = &'a [bpf_insn];
+
+/// The programs of a tool.
 pub struct Programs<'a> {
-    /// Those of one function through a trampoline, as libbpf has relocated them.
-    pub traced: Sides<&'a [bpf_insn]>,
-    /// Those of one place of any other kind likewise.
-    pub probed: Sides<&'a [bpf_insn]>,
+    /// What they are, for people: `the programs that count`.
+    pub what: &'static str,
+    /// Those of one function through a trampoline.
+    pub traced: Sides<Code<'a>>,
+    /// Those of one place of any other kind.
+    pub probed: Sides<Code<'a>>,
     /// Those of many functions.
-    pub many: Option<Sides<BorrowedFd<'a>>>,
+    pub many: Option<Sides<Code<'a>>>,
     /// Those of many functions of programs and libraries.
-    pub user_many: Option<Sides<BorrowedFd<'a>>>,
+    pub user_many: Option<Sides<Code<'a>>>,
     /// That of many functions which runs at their entries and their returns.
-    pub session: Option<BorrowedFd<'a>>,
+    pub session: Option<Code<'a>>,
     /// That of the entries of many kprobes in one event, and its map from address to
     /// slot.
-    pub by_address: Option<(BorrowedFd<'a>, MapHandle)>,
+    pub by_address: Option<(Code<'a>, MapHandle)>,
 }
 
 /// A program at the entry and one at the return, as far as a tool looks at them.
@@ -99,21 +105,22 @@ impl<T> Sides<T> {
 impl<'a> Programs<'a> {
     /// Those of a tool that looks at entries, all in the same way.
     pub fn entries(
-        one: &'a [bpf_insn],
-        many: Option<BorrowedFd<'a>>,
-        user_many: Option<BorrowedFd<'a>>,
+        what: &'static str,
+        one: Code<'a>,
+        many: Option<Code<'a>>,
+        user_many: Option<Code<'a>>,
     ) -> Self {
         let one = Sides { entry: Some(one), exit: None };
         let [many, user_many] =
             [many, user_many].map(|many| many.map(|entry| Sides { entry: Some(entry), exit: None }));
-        Self { traced: one, probed: one, many, user_many, session: None, by_address: None }
+        Self { what, traced: one, probed: one, many, user_many, session: None, by_address: None }
     }
 }
 
 /// What is attached: detached when it is dropped.
 #[derive(Default)]
 pub struct Attached {
-    /// Copies of the program of one place.
+    /// The programs that run.
     programs: Vec<OwnedFd>,
     /// Links, and perf events that programs are attached to without one.
     links: Vec<OwnedFd>,
@@ -121,8 +128,6 @@ pub struct Attached {
     events: Vec<OwnedFd>,
     /// Kprobes in events.
     defined: Vec<Defined>,
-    /// Programs of the tool itself that are attached, by their names.
-    whole: Vec<&'static str>,
     /// Why many kprobes are not one event, where they could have been.
     pub no_event: Option<io::Error>,
 }
@@ -135,7 +140,48 @@ struct Defined {
 }
 
 /// A target that could not be attached, and why.
-pub type Refused = (Target, io::Error);
+pub type Refused = (Target, Error);
+
+/// Why something could not be attached.
+#[derive(Debug)]
+pub struct Error {
+    /// What the kernel answered.
+    pub source: io::Error,
+    /// It was to the program itself, before that was to be attached anywhere.
+    pub of_program: bool,
+    /// What its verifier said at the end.
+    pub verifier: Option<String>,
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        Self { source, of_program: false, verifier: None }
+    }
+}
+
+impl From<io::ErrorKind> for Error {
+    fn from(kind: io::ErrorKind) -> Self {
+        io::Error::from(kind).into()
+    }
+}
+
+/// Loads a program.
+fn load(kind: Kind, code: Code<'_>) -> Result<OwnedFd, Error> {
+    let load = |log: &mut [u8]| sys::load_program(c"hostdiag", kind, code, log);
+    load(&mut []).map_err(|source| {
+        // Once more for the reason: a log makes loading slow.
+        let mut log = vec![0; 1 << 20];
+        let _ = load(&mut log);
+        Error { source, of_program: true, verifier: last_words(&log) }
+    })
+}
+
+/// The end of a verifier's log, but for its statistics.
+fn last_words(log: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(log.split(|byte| *byte == 0).next()?);
+    let mut lines = text.lines().rev().map(str::trim);
+    lines.find(|line| !line.is_empty() && !line.starts_with("processed ")).map(String::from)
+}
 
 /// Attaches to all targets in one way. What was refused comes back.
 ///
@@ -145,7 +191,7 @@ pub fn attach(
     programs: &Programs<'_>,
     mechanism: Mechanism,
     targets: Vec<Target>,
-) -> io::Result<(Attached, Vec<Refused>)> {
+) -> Result<(Attached, Vec<Refused>), Error> {
     let count = targets.len();
     let (attached, mut refused) = match mechanism {
         Mechanism::KprobeMulti | Mechanism::KprobeSession => many::functions(programs, mechanism, targets)?,
@@ -156,7 +202,7 @@ pub fn attach(
             Err(error) => {
                 let (mut attached, refused) = one::one_by_one(programs, mechanism, targets)?;
                 // The tool may have no program for it.
-                attached.no_event = programs.by_address.is_some().then_some(error);
+                attached.no_event = programs.by_address.is_some().then_some(error.source);
                 (attached, refused)
             }
         },
@@ -175,7 +221,6 @@ impl Attached {
             links: vec![link],
             events: event.into_iter().collect(),
             defined: Vec::new(),
-            whole: Vec::new(),
             no_event: None,
         }
     }
@@ -187,7 +232,6 @@ impl Attached {
         self.links.append(&mut other.links);
         self.events.append(&mut other.events);
         self.defined.append(&mut other.defined);
-        self.whole.append(&mut other.whole);
     }
 
     /// Whether this kernel counts what kprobes and tracepoints leave out: the same
@@ -220,15 +264,9 @@ impl Attached {
         sum
     }
 
-    /// The copies that were loaded.
+    /// The programs that run.
     pub fn programs(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.programs.iter().map(AsFd::as_fd)
-    }
-
-    /// Programs of many places that are attached: `many`, `user_many`, `session`,
-    /// `by_address`.
-    pub fn whole(&self) -> &[&'static str] {
-        &self.whole
     }
 
     /// How many descriptors are to be closed.
@@ -299,5 +337,14 @@ mod tests {
         assert_eq!(parallel(numbers.clone(), |number| number), numbers);
         assert_eq!(parallel(vec![1], |number| number + 1), [2]);
         assert!(parallel(Vec::<u32>::new(), |number| number).is_empty());
+    }
+
+    #[test]
+    fn the_reason_ends_a_log_of_the_verifier() {
+        // Of a kprobe that does nothing but exit.
+        let log = b"0: R1=ctx() R10=fp0\n0: (95) exit\nR0 !read_ok\nprocessed 1 insns (limit 1000000) \
+            max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n\0\0";
+        assert_eq!(last_words(log).as_deref(), Some("R0 !read_ok"));
+        assert_eq!(last_words(&[0; 9]), None);
     }
 }

@@ -19,6 +19,9 @@ use crate::sys::Counters;
 
 skeleton!("funccount");
 
+/// The programs, for people.
+const WHAT: &str = "the programs that count";
+
 /// The memory of all counters together is no more than this; with more CPUs and
 /// functions than go into it, CPUs share counters, which are atomic.
 const MAX_MEMORY: usize = 64 << 20;
@@ -72,20 +75,20 @@ impl<'a> Counting<'a> {
     ) -> Result<Self> {
         let layout = Layout::of(targets.functions.len(), skeleton::possible_cpus() as usize);
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, layout));
-        let skel = skel.map_err(|error| refused("the programs that count", &error, &warnings))?;
+        let skel = skel.map_err(|error| refused(WHAT, &error, &warnings))?;
         skeleton::fill!(skel, filter)?;
         let counters = Counters::map(skel.maps.counts.as_fd(), layout.counters())
             .context("failed to map the counters")?;
-        let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
-        let user_many = targets.want(Mechanism::UprobeMulti).then(|| skel.progs.user_many.as_fd());
+        let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.insns());
+        let user_many = targets.want(Mechanism::UprobeMulti).then(|| skel.progs.user_many.insns());
         let by_address = match targets.wants_by_address() {
             0 => None,
-            _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
+            _ => Some((skel.progs.by_address.insns(), MapHandle::try_from(&skel.maps.slots)?)),
         };
         let traced = if guarded(&targets, filter) { &skel.progs.traced } else { &skel.progs.probed };
         let traced = Sides { entry: Some(traced.insns()), exit: None };
-        let programs =
-            Programs { traced, by_address, ..Programs::entries(skel.progs.probed.insns(), many, user_many) };
+        let entries = Programs::entries(WHAT, skel.progs.probed.insns(), many, user_many);
+        let programs = Programs { traced, by_address, ..entries };
         let done = targets.attach(&programs)?;
         let before = vec![0; done.slots.len()];
         Ok(Self { skel, counters, layout, before, done })
@@ -123,7 +126,7 @@ fn load<'a>(
         rodata.shard_mask = number(layout.shards - 1);
         rodata.stride = number(layout.stride);
     }
-    open.load()
+    skeleton::load!(open)
 }
 
 impl Tool for Counting<'_> {
@@ -146,20 +149,13 @@ impl Tool for Counting<'_> {
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        let progs = &self.skel.progs;
-        self.done.programs(&[
-            ("many", progs.many.as_fd()),
-            ("user_many", progs.user_many.as_fd()),
-            ("by_address", progs.by_address.as_fd()),
-        ])
+        self.done.attached.programs().collect()
     }
 
     fn account(&self) -> Accounting {
         Accounting {
             entries: Some(self.before.iter().sum()),
-            recursion_missed: self
-                .done
-                .recursion_missed(self.programs(), skeleton::busy_missed(&self.skel.maps.busy)),
+            recursion_missed: self.done.recursion_missed(skeleton::busy_missed(&self.skel.maps.busy)),
             link_missed: self.done.attached.missed(),
             ..Accounting::default()
         }

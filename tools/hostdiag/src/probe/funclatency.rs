@@ -24,6 +24,9 @@ use crate::sys::Counters;
 
 skeleton!("funclatency");
 
+/// The programs, for people.
+const WHAT: &str = "the programs that time calls";
+
 /// Most groups with `--by`, the one of all others included.
 const GROUPS: u32 = 1024;
 
@@ -71,7 +74,7 @@ impl<'a> Timed<'a> {
     ) -> Result<Self> {
         let layout = Self::layout(&targets, options)?;
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, (layout, options)));
-        let skel = skel.map_err(|error| refused("the programs that time calls", &error, &warnings))?;
+        let skel = skel.map_err(|error| refused(WHAT, &error, &warnings))?;
         skeleton::fill!(skel, filter)?;
         skeleton::fill_unused(
             &skel.maps.unused,
@@ -178,19 +181,20 @@ fn programs<'a>(skel: &'a FunclatencySkel<'_>, targets: &Targets) -> Programs<'a
     let many = targets.want(Mechanism::KprobeMulti);
     let user_many = targets.want(Mechanism::UprobeMulti);
     let user =
-        || Sides { entry: Some(progs.enter_user_many.as_fd()), exit: Some(progs.exit_user_many.as_fd()) };
+        || Sides { entry: Some(progs.enter_user_many.insns()), exit: Some(progs.exit_user_many.insns()) };
     Programs {
+        what: WHAT,
         traced: Sides { entry: Some(progs.enter_traced.insns()), exit: Some(progs.exit_traced.insns()) },
         probed: Sides { entry: Some(progs.enter_probed.insns()), exit: Some(progs.exit_probed.insns()) },
         many: many
-            .then(|| Sides { entry: Some(progs.enter_many.as_fd()), exit: Some(progs.exit_many.as_fd()) }),
+            .then(|| Sides { entry: Some(progs.enter_many.insns()), exit: Some(progs.exit_many.insns()) }),
         user_many: user_many.then(user),
-        session: targets.want(Mechanism::KprobeSession).then(|| progs.session.as_fd()),
+        session: targets.want(Mechanism::KprobeSession).then(|| progs.session.insns()),
         by_address: None,
     }
 }
 
-/// Only the programs that may be attached are loaded.
+/// Only the programs that may be attached are relocated.
 fn choose(open: &mut OpenFunclatencySkel<'_>, targets: &Targets) {
     let traced = targets.want(Mechanism::Fentry);
     open.progs.enter_traced.set_autoload(traced);
@@ -232,7 +236,7 @@ fn load<'a>(
         rodata.each_function = options.timing.each_function.into();
         rodata.by = super::records::by_number(by);
     }
-    open.load()
+    skeleton::load!(open)
 }
 
 impl Tool for Timed<'_> {
@@ -262,14 +266,7 @@ impl Tool for Timed<'_> {
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        let progs = &self.skel.progs;
-        self.done.programs(&[
-            ("session", progs.session.as_fd()),
-            ("many", progs.enter_many.as_fd()),
-            ("many", progs.exit_many.as_fd()),
-            ("user_many", progs.enter_user_many.as_fd()),
-            ("user_many", progs.exit_user_many.as_fd()),
-        ])
+        self.done.attached.programs().collect()
     }
 
     fn account(&self) -> Accounting {
@@ -303,9 +300,7 @@ impl Timed<'_> {
             entries: Some(self.account_of(Account::Entries)),
             start_lost: in_table(Account::StartLost),
             return_missed: in_table(Account::ReturnMissed),
-            recursion_missed: self
-                .done
-                .recursion_missed(self.programs(), skeleton::busy_missed(&self.skel.maps.busy)),
+            recursion_missed: self.done.recursion_missed(skeleton::busy_missed(&self.skel.maps.busy)),
             link_missed: self.done.attached.missed(),
             ..Accounting::default()
         }

@@ -13,7 +13,7 @@ use self::skel::{OffcpuSkel, OffcpuSkelBuilder};
 use super::run::Tool;
 use super::skeleton::{self, skeleton};
 use super::stack::{self, Collector, Options, Sources, Totals};
-use super::{not_attached, quietly, refused};
+use super::{not_attached, quietly, reason, refused};
 use crate::sys;
 
 skeleton!("offcpu");
@@ -56,7 +56,7 @@ impl<'a> Waits<'a> {
         };
         let (link, _) = quietly(|| skel.progs.switched.attach_raw_tracepoint("sched_switch"));
         let link =
-            link.map_err(|error| not_attached(Mechanism::RawTracepoint, &std::io::Error::other(error)))?;
+            link.map_err(|error| not_attached(Mechanism::RawTracepoint, reason(&error.to_string())))?;
         Ok(Self { skel, stacks, before: 0, attach, _link: link })
     }
 

@@ -183,6 +183,16 @@ macro_rules! open_with {
 }
 pub(crate) use open_with;
 
+/// Loads a skeleton whose programs are loaded as they are attached
+/// ([`crate::probe::attach::Programs`]).
+macro_rules! load {
+    ($open:ident) => {{
+        $crate::sys::relocate($open.open_object_mut())?;
+        $open.load()
+    }};
+}
+pub(crate) use load;
+
 /// How many CPUs the kernel may have in all: those of its per-CPU maps.
 pub fn possible_cpus() -> u32 {
     libbpf_rs::num_possible_cpus().ok().and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1)

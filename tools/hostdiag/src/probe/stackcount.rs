@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Accounting, Filter, Mechanism, Payload};
@@ -18,6 +18,9 @@ use super::targets::{Done, Targets};
 use super::{quietly, refused};
 
 skeleton!("stackcount");
+
+/// The programs, for people.
+const WHAT: &str = "the programs that count stacks";
 
 /// Programs that count stacks, attached.
 pub struct Counting<'a> {
@@ -42,16 +45,17 @@ impl<'a> Counting<'a> {
         options: Options,
     ) -> Result<Self> {
         let (skel, warnings) = quietly(|| load(storage, &targets, filter, options));
-        let skel = skel.map_err(|error| refused("the programs that count stacks", &error, &warnings))?;
+        let skel = skel.map_err(|error| refused(WHAT, &error, &warnings))?;
         skeleton::fill!(skel, filter)?;
         let entries = targets.entries();
-        let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.as_fd());
-        let user_many = targets.want(Mechanism::UprobeMulti).then(|| skel.progs.user_many.as_fd());
+        let many = targets.want(Mechanism::KprobeMulti).then(|| skel.progs.many.insns());
+        let user_many = targets.want(Mechanism::UprobeMulti).then(|| skel.progs.user_many.insns());
         let by_address = match targets.wants_by_address() {
             0 => None,
-            _ => Some((skel.progs.by_address.as_fd(), MapHandle::try_from(&skel.maps.slots)?)),
+            _ => Some((skel.progs.by_address.insns(), MapHandle::try_from(&skel.maps.slots)?)),
         };
-        let programs = Programs { by_address, ..Programs::entries(skel.progs.one.insns(), many, user_many) };
+        let entries_of = Programs::entries(WHAT, skel.progs.one.insns(), many, user_many);
+        let programs = Programs { by_address, ..entries_of };
         let done = targets.attach(&programs)?;
         let indexes = done.slots.iter().enumerate().map(|(index, slot)| (*slot, index)).collect();
         let stacks = Collector::new((&skel.maps.stacks, &skel.maps.data_hot), options, entries)?;
@@ -79,7 +83,7 @@ fn load<'a>(
         let apart = options.processes || options.names || targets.functions.len() > 1;
         rodata.plain = (all && !apart).into();
     }
-    open.load()
+    skeleton::load!(open)
 }
 
 impl Tool for Counting<'_> {
@@ -96,12 +100,7 @@ impl Tool for Counting<'_> {
     }
 
     fn programs(&self) -> Vec<BorrowedFd<'_>> {
-        let progs = &self.skel.progs;
-        self.done.programs(&[
-            ("many", progs.many.as_fd()),
-            ("user_many", progs.user_many.as_fd()),
-            ("by_address", progs.by_address.as_fd()),
-        ])
+        self.done.attached.programs().collect()
     }
 
     fn account(&self) -> Accounting {
@@ -109,7 +108,7 @@ impl Tool for Counting<'_> {
         let seen = totals.nested + skeleton::busy_missed(&self.skel.maps.busy);
         Accounting {
             entries: Some(totals.entries),
-            recursion_missed: self.done.recursion_missed(self.programs(), seen),
+            recursion_missed: self.done.recursion_missed(seen),
             link_missed: self.done.attached.missed(),
             stack_lost: Some(totals.no_room + self.stacks.not_handed_over()),
             stack_cut: Some(self.stacks.cut()),

@@ -4,19 +4,19 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::os::fd::BorrowedFd;
 
 use anyhow::Result;
 use hostdiag_model::trace::{Asked, Attach, Function, Head, Mechanism, Reason, SkipReason, Skipped, Storage};
 
-use super::attach::{self, Attached, Place, Programs, Refused, Target};
+use super::attach::{self, Attached, Place, Programs, Target};
 use super::discover::{self, Key, Lists, Matches, Wanted};
 use super::kfunc::Kfuncs;
 use super::pattern::{self, Names, Pattern};
 use super::plan::{self, FEW, Group, Need, Sides, Way};
 use super::types::Types;
-use super::{events, not_attached, reason, user};
+use super::{events, not_attached, reason, refused, user};
 use crate::fail::{Code, Failure};
+use crate::kernel::is_confidential;
 use crate::sys;
 
 mod programs;
@@ -316,44 +316,42 @@ impl Targets {
         };
         let mut last = None;
         for group in std::mem::take(&mut self.groups) {
-            for (target, error) in self.attach_group(&group, programs, &mut done) {
+            for (target, refusal) in self.attach_group(&group, programs, &mut done) {
                 let Function { name, module, .. } = self.function(&target);
-                done.skipped.push(Skipped { name, module, reason: SkipReason::Refused(words(&error)) });
-                last = Some((group.ways.last().map(|(mechanism, _)| *mechanism), error));
+                let reason = SkipReason::Refused(refusal.words.clone());
+                done.skipped.push(Skipped { name, module, reason });
+                last = Some(refusal);
             }
         }
-        if let (Some((Some(mechanism), error)), true) = (last, done.slots.is_empty()) {
-            return Err(not_attached(mechanism, &error).into());
+        match last {
+            Some(refusal) if done.slots.is_empty() => Err(refusal.failure(programs.what).into()),
+            _ => Ok(done),
         }
-        Ok(done)
     }
 
     /// Tries the ways of a group; what none of them could do comes back.
-    fn attach_group(&mut self, group: &Group, programs: &Programs<'_>, done: &mut Done) -> Vec<Refused> {
+    fn attach_group(
+        &mut self,
+        group: &Group,
+        programs: &Programs<'_>,
+        done: &mut Done,
+    ) -> Vec<(Target, Refusal)> {
         let mut open: Vec<Target> =
             group.functions.iter().map(|index| self.targets[*index].clone()).collect();
-        let mut refused: Vec<Refused> = Vec::new();
-        let mut before: Option<(Mechanism, String)> = None;
+        let mut refused: Vec<Refusal> = Vec::new();
         for (mechanism, reason) in &group.ways {
             if *mechanism != Mechanism::Fentry {
                 self.locate(&mut open);
             }
-            let reason = match before.take() {
-                Some((tried, error)) => Reason::Refused { tried, error },
+            let reason = match refused.first() {
+                Some(Refusal { mechanism: tried, words, .. }) => {
+                    Reason::Refused { tried: *tried, error: words.clone() }
+                }
                 None => reason.clone(),
             };
+            let refusal = |error: &attach::Error| Refusal::of(*mechanism, error);
             match attach::attach(programs, *mechanism, open.clone()) {
-                Err(error) => {
-                    before = Some((*mechanism, words(&error)));
-                    let same = |target: &Target| (target.clone(), io::Error::from(error.kind()));
-                    refused = match error.raw_os_error() {
-                        Some(code) => open
-                            .iter()
-                            .map(|target| (target.clone(), io::Error::from_raw_os_error(code)))
-                            .collect(),
-                        None => open.iter().map(same).collect(),
-                    };
-                }
+                Err(error) => refused = vec![refusal(&error); open.len()],
                 Ok((mut attached, left)) => {
                     let no_event = attached.no_event.take();
                     let reason = no_event.map_or(reason, |error| Reason::NoEvent { error: words(&error) });
@@ -363,16 +361,15 @@ impl Targets {
                     done.slots.extend(open.iter().map(|target| target.slot));
                     let functions = open.iter().map(|target| self.function(target)).collect();
                     done.attach.push(Attach { mechanism: *mechanism, reason, functions });
-                    before = left.first().map(|(_, error)| (*mechanism, words(error)));
-                    open = left.iter().map(|(target, _)| target.clone()).collect();
-                    refused = left;
+                    refused = left.iter().map(|(_, error)| refusal(error)).collect();
+                    open = left.into_iter().map(|(target, _)| target).collect();
                 }
             }
             if open.is_empty() {
                 break;
             }
         }
-        refused
+        open.into_iter().zip(refused).collect()
     }
 
     fn function(&self, target: &Target) -> Function {
@@ -400,24 +397,44 @@ impl Targets {
     }
 }
 
-impl Done {
-    /// The loaded programs: copies, and those of `whole`, by name, that are attached.
-    /// One that was not loaded has no descriptor.
-    pub fn programs<'a>(&'a self, whole: &[(&str, BorrowedFd<'a>)]) -> Vec<BorrowedFd<'a>> {
-        let whole = whole.iter().filter(|(name, _)| self.attached.whole().contains(name));
-        self.attached.programs().chain(whole.map(|(_, program)| *program)).collect()
+/// Why a way did not lead to a target.
+#[derive(Clone)]
+struct Refusal {
+    mechanism: Mechanism,
+    words: String,
+    /// These two as in [`attach::Error`].
+    of_program: bool,
+    verifier: Option<String>,
+}
+
+impl Refusal {
+    fn of(mechanism: Mechanism, error: &attach::Error) -> Self {
+        // One behind a trampoline is loaded for a function, which may be at fault, except
+        // where others are taken.
+        let of_program = error.of_program && (mechanism != Mechanism::Fentry || is_confidential());
+        Self { mechanism, words: words(&error.source), of_program, verifier: error.verifier.clone() }
     }
 
-    /// How often one of these programs was left out because one was running on that
+    /// That it was the last one; `what` names the programs for people.
+    fn failure(self, what: &str) -> Failure {
+        match self.of_program {
+            true => refused(what, &self.words, self.verifier.as_slice()),
+            false => not_attached(self.mechanism, &self.words),
+        }
+    }
+}
+
+impl Done {
+    /// How often one of the programs was left out because one was running on that
     /// CPU already, `seen` times by themselves and otherwise by the kernel; absent
     /// where that is not all. The kernel counts it for trampolines since 5.12 and for
     /// the others since about 6.7; before, trampolines' programs do (bpf/alone.bpf.h).
-    pub fn recursion_missed(&self, programs: Vec<BorrowedFd<'_>>, seen: u64) -> Option<u64> {
+    pub fn recursion_missed(&self, seen: u64) -> Option<u64> {
         let missed = |program| sys::program_use(program).ok().and_then(|used| used.recursion_missed);
         let trampolines = self.attach.iter().all(|attach| attach.mechanism == Mechanism::Fentry);
         let by_kernel = match () {
             () if trampolines && self.reentrant => Some(0),
-            () if trampolines || self.attached.tells_missed() => programs.into_iter().map(missed).sum(),
+            () if trampolines || self.attached.tells_missed() => self.attached.programs().map(missed).sum(),
             () => None,
         };
         by_kernel.map(|missed: u64| missed + seen).or((seen > 0).then_some(seen))

@@ -119,8 +119,9 @@ impl<'a> Counting<'a> {
             skel.attach()?;
             Ok(skel)
         });
-        let skel: TimerNamesSkel<'a> =
-            skel.map_err(|error| refused("the programs that count timers", &error, &warnings))?;
+        let skel: TimerNamesSkel<'a> = skel.map_err(|error: libbpf_rs::Error| {
+            refused("the programs that count timers", &error, &warnings)
+        })?;
         skeleton::fill!(skel, filter)?;
         skeleton::fill_unused(&skel.maps.unused, ROWS)?;
         let records = Counters::map(skel.maps.records.as_fd(), layout.words())

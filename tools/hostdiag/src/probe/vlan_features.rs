@@ -47,7 +47,7 @@ pub fn read() -> Result<Vec<VlanFeatures>> {
         let link = skel.progs.vlan_features.attach()?;
         libbpf_rs::Result::Ok((skel, link))
     });
-    let (mut skel, link) = opened.map_err(|error| refused(what, &error, &warnings))?;
+    let (mut skel, link) = opened.map_err(|error: libbpf_rs::Error| refused(what, &error, &warnings))?;
     let bytes = drain(&mut skel, &link)?;
     let mut devices = decode(&bytes)?;
     devices.sort_unstable_by_key(|device| device.ifindex);

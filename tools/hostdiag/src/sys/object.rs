@@ -22,6 +22,23 @@ pub fn object_types(object: &OpenObject) -> &[u8] {
     unsafe { std::slice::from_raw_parts(bytes.cast(), length as usize) }
 }
 
+/// Has libbpf make the maps, and relocate the programs that are on without loading them: those
+/// that are attached are loaded from their instructions ([`super::load_program`]).
+///
+/// # Errors
+/// Those of making a map, `EPERM` without privilege, what the kernel's types lack.
+pub fn relocate(object: &mut OpenObject) -> io::Result<()> {
+    // SAFETY: libbpf has opened the object, nobody else has it, and it may be loaded after that.
+    let result = unsafe { libbpf_sys::bpf_object__prepare(object.as_libbpf_object().as_ptr()) };
+    if result < 0 {
+        return Err(io::Error::from_raw_os_error(-result));
+    }
+    for mut program in object.progs_mut() {
+        program.set_autoload(false);
+    }
+    Ok(())
+}
+
 /// Sets the instructions of a program, as many as there were: relocations go by the place.
 ///
 /// # Errors

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::{MapCore as _, MapFlags};
 
-use super::{Attached, Defined, Place, Programs, Refused, Sides, Target};
+use super::{Attached, Code, Defined, Error, Place, Programs, Refused, Sides, Target, load};
 use crate::probe::kprobe_event::KprobeEvent;
-use crate::sys::{self, Many};
+use crate::sys::{self, Kind, Many};
 
 /// Before the first instruction there is this where CPUs check that jumps land
 /// on it (`endbr64`); ftrace's place is then behind it.
@@ -20,42 +20,53 @@ pub(super) fn functions(
     programs: &Programs<'_>,
     mechanism: Mechanism,
     targets: Vec<Target>,
-) -> io::Result<(Attached, Vec<Refused>)> {
-    let attach = |targets: &[Target]| match (mechanism, &programs.many, programs.session) {
-        (Mechanism::KprobeMulti, Some(many), _) => {
-            // Exits come before entries: no call begins whose end nobody sees.
-            let exit = many.exit.map(|exit| attach_list(exit, Many::Return, targets)).transpose()?;
-            let entry = many.entry.map(|entry| attach_list(entry, Many::Entry, targets)).transpose()?;
-            Ok([exit, entry].into_iter().flatten().collect::<Vec<_>>())
-        }
+) -> Result<(Attached, Vec<Refused>), Error> {
+    let loaded = match (mechanism, programs.many, programs.session) {
+        (Mechanism::KprobeMulti, Some(many), _) => load_sides(Kind::KprobeMulti, many)?,
         (Mechanism::KprobeSession, _, Some(session)) => {
-            Ok(vec![attach_list(session, Many::Session, targets)?])
+            vec![(load(Kind::KprobeSession, session)?, Many::Session)]
         }
-        _ => Err(io::ErrorKind::Unsupported.into()),
+        _ => return Err(io::ErrorKind::Unsupported.into()),
     };
-    let (links, refused) = halving(targets, attach)?;
     let mut attached = Attached::default();
-    attached.links = links.into_iter().flatten().collect();
-    attached.whole.push(if mechanism == Mechanism::KprobeSession { "session" } else { "many" });
+    let refused = attach_halving(&mut attached.links, targets, &loaded, attach_list)?;
+    attached.programs = loaded.into_iter().map(|(program, _)| program).collect();
     Ok((attached, refused))
 }
 
 /// All functions of programs and libraries, those of a file at once.
-pub(super) fn user(programs: &Programs<'_>, targets: Vec<Target>) -> io::Result<(Attached, Vec<Refused>)> {
-    let Sides { entry, exit } = programs.user_many.ok_or(io::ErrorKind::Unsupported)?;
-    let attach = |targets: &[Target]| {
-        let exit = exit.map(|exit| attach_offsets(exit, Many::Return, targets)).transpose()?;
-        let entry = entry.map(|entry| attach_offsets(entry, Many::Entry, targets)).transpose()?;
-        Ok([exit, entry].into_iter().flatten().collect::<Vec<_>>())
-    };
+pub(super) fn user(programs: &Programs<'_>, targets: Vec<Target>) -> Result<(Attached, Vec<Refused>), Error> {
+    let loaded = load_sides(Kind::UprobeMulti, programs.user_many.ok_or(io::ErrorKind::Unsupported)?)?;
     let (mut attached, mut refused) = (Attached::default(), Vec::new());
     for of_a_file in targets.chunk_by(|one, next| file(one) == file(next)) {
-        let (links, left) = halving(of_a_file.to_vec(), attach)?;
-        attached.links.extend(links.into_iter().flatten());
+        let left = attach_halving(&mut attached.links, of_a_file.to_vec(), &loaded, attach_offsets)?;
         refused.extend(left);
     }
-    attached.whole.push("user_many");
+    attached.programs = loaded.into_iter().map(|(program, _)| program).collect();
     Ok((attached, refused))
+}
+
+/// The exit before the entry: no call begins whose end nobody sees.
+fn load_sides(kind: Kind, sides: Sides<Code<'_>>) -> Result<Vec<(OwnedFd, Many)>, Error> {
+    let sides = [(sides.exit, Many::Return), (sides.entry, Many::Entry)];
+    let programs = sides.into_iter().filter_map(|(code, when)| Some((code?, when)));
+    programs.map(|(code, when)| Ok((load(kind, code)?, when))).collect()
+}
+
+/// Attaches these programs to as many of the targets as they can be.
+fn attach_halving(
+    links: &mut Vec<OwnedFd>,
+    targets: Vec<Target>,
+    programs: &[(OwnedFd, Many)],
+    attach: fn(BorrowedFd<'_>, Many, &[Target]) -> io::Result<OwnedFd>,
+) -> io::Result<Vec<Refused>> {
+    let all = |targets: &[Target]| {
+        let links = programs.iter().map(|(program, when)| attach(program.as_fd(), *when, targets));
+        links.collect::<io::Result<Vec<_>>>()
+    };
+    let (attached, refused) = halving(targets, all)?;
+    links.extend(attached.into_iter().flatten());
+    Ok(refused)
 }
 
 /// The file of a function of a program or library, and the only process.
@@ -91,7 +102,7 @@ fn halving<T>(
         match attach(&part) {
             Ok(link) => attached.push(link),
             Err(error) if is_general(&error) => return Err(error),
-            Err(error) if part.len() < 2 => refused.extend(part.pop().map(|target| (target, error))),
+            Err(error) if part.len() < 2 => refused.extend(part.pop().map(|target| (target, error.into()))),
             Err(_) => {
                 let rest = part.split_off(part.len() / 2);
                 open.extend([rest, part]);
@@ -115,8 +126,11 @@ fn is_general(error: &io::Error) -> bool {
 }
 
 /// Many kprobes as one event.
-pub(super) fn as_event(programs: &Programs<'_>, targets: &[Target]) -> io::Result<(Attached, Vec<Refused>)> {
-    let (program, slots) = programs.by_address.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+pub(super) fn as_event(
+    programs: &Programs<'_>,
+    targets: &[Target],
+) -> Result<(Attached, Vec<Refused>), Error> {
+    let (code, slots) = programs.by_address.as_ref().ok_or(io::ErrorKind::Unsupported)?;
     let addresses: Vec<u64> = targets.iter().map(address).collect::<io::Result<_>>()?;
     for (target, address) in targets.iter().zip(&addresses) {
         for entry in [*address, address + ENDBR] {
@@ -125,16 +139,18 @@ pub(super) fn as_event(programs: &Programs<'_>, targets: &[Target]) -> io::Resul
                 .map_err(io::Error::other)?;
         }
     }
+    let program = load(Kind::Kprobe, code)?;
     let (probes, refused) = KprobeEvent::define(&addresses)?;
     let event = sys::open_event(sys::Place::Tracepoint(probes.id()?), false)?;
-    let (link, event) = match sys::attach_event(*program, event.as_fd())? {
+    let (link, event) = match sys::attach_event(program.as_fd(), event.as_fd())? {
         Some(link) => (link, Some(event)),
         None => (event, None),
     };
     let mut attached = Attached::default();
     attached.defined.push(Defined { link, _event: event, probes });
-    attached.whole.push("by_address");
-    let refused = refused.into_iter().filter_map(|(place, error)| Some((targets.get(place)?.clone(), error)));
+    attached.programs.push(program);
+    let refused =
+        refused.into_iter().filter_map(|(place, error)| Some((targets.get(place)?.clone(), error.into())));
     Ok((attached, refused.collect()))
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use hostdiag_model::trace::Mechanism;
 use libbpf_rs::libbpf_sys::bpf_insn;
 
-use super::{Attached, Place, Programs, Refused, Sides, Target, parallel};
-use crate::sys::{self, Copied};
+use super::{Attached, Code, Error, Place, Programs, Refused, Sides, Target, load, parallel};
+use crate::sys::{self, Kind};
 
 /// In the place of a function's index, bpf/slot.bpf.h.
 const SLOT: u64 = 0x5107_c0de_0be1_1a57;
@@ -19,7 +19,7 @@ pub(super) fn one_by_one(
     programs: &Programs<'_>,
     mechanism: Mechanism,
     targets: Vec<Target>,
-) -> io::Result<(Attached, Vec<Refused>)> {
+) -> Result<(Attached, Vec<Refused>), Error> {
     let pmu = match mechanism {
         Mechanism::Kprobe => pmu("kprobe")?,
         Mechanism::Uprobe => pmu("uprobe")?,
@@ -47,7 +47,7 @@ fn pmu(name: &str) -> io::Result<u32> {
 }
 
 /// A program for each side. The exit first: no call begins whose end nobody sees.
-fn both(sides: Sides<&[bpf_insn]>, pmu: u32, target: &Target, mechanism: Mechanism) -> io::Result<Attached> {
+fn both(sides: Sides<Code<'_>>, pmu: u32, target: &Target, mechanism: Mechanism) -> Result<Attached, Error> {
     let mut attached = Attached::default();
     for (program, at_return) in [(sides.exit, true), (sides.entry, false)] {
         let Some(program) = program else { continue };
@@ -58,26 +58,26 @@ fn both(sides: Sides<&[bpf_insn]>, pmu: u32, target: &Target, mechanism: Mechani
 }
 
 fn one(
-    program: &[bpf_insn],
+    program: Code<'_>,
     (mechanism, pmu): (Mechanism, u32),
     target: &Target,
     at_return: bool,
-) -> io::Result<Attached> {
-    let load = |copied| sys::load_program(c"hostdiag_one", copied, program);
+) -> Result<Attached, Error> {
+    let load = |kind| load(kind, program);
     let (copy, place) = match (&target.place, mechanism) {
         (Place::Function { btf: Some(function), .. }, Mechanism::Fentry) => {
-            let kind = if at_return { Copied::Fexit } else { Copied::Fentry };
+            let kind = if at_return { Kind::Fexit } else { Kind::Fentry };
             let copy = load(kind(*function))?;
             let link = sys::attach_tracing(copy.as_fd())?;
             return Ok(Attached::one(copy, link, None));
         }
         (Place::Function { address: Some(address), .. }, Mechanism::Kprobe) => {
-            (load(Copied::Kprobe)?, sys::Place::Kprobe { pmu, address: *address })
+            (load(Kind::Kprobe)?, sys::Place::Kprobe { pmu, address: *address })
         }
-        (Place::Tracepoint(id), _) => (load(Copied::Tracepoint)?, sys::Place::Tracepoint(*id)),
+        (Place::Tracepoint(id), _) => (load(Kind::Tracepoint)?, sys::Place::Tracepoint(*id)),
         (Place::User { file, offset, pid }, _) => {
             let place = sys::Place::Uprobe { pmu, path: file, offset: *offset, pid: *pid };
-            (load(Copied::Kprobe)?, place)
+            (load(Kind::Kprobe)?, place)
         }
         _ => return Err(io::ErrorKind::InvalidInput.into()),
     };
@@ -89,7 +89,7 @@ fn one(
 }
 
 /// The program with a function's index in it.
-fn copy_for(slot: u32, instructions: &[bpf_insn]) -> io::Result<Vec<bpf_insn>> {
+fn copy_for(slot: u32, instructions: Code<'_>) -> io::Result<Vec<bpf_insn>> {
     const LOAD_64: u8 = 0x18;
     let halves = |value: u64| ((value as u32).cast_signed(), ((value >> 32) as u32).cast_signed());
     let (low, high) = halves(SLOT);
