@@ -2,6 +2,7 @@ mod apart;
 mod argcount;
 #[path = "../../live/argcount.rs"]
 mod argcount_live;
+mod attach;
 mod doctor;
 mod fix;
 mod fix_apart;
