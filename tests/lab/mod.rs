@@ -37,6 +37,8 @@ pub(crate) use profiled::Profiled;
 pub(crate) use stack::{HOST, PEER, Stack};
 pub(crate) use stacks::{Counted, Paths};
 pub(crate) use taken::Taken;
-pub(crate) use trace::{Traced, Tracing, btf, call_getpgid, private_tracefs, refused_trace, user_ways, ways};
+pub(crate) use trace::{
+    Traced, Tracing, btf, call_getpgid, private_tracefs, programs, refused_trace, user_ways, ways,
+};
 pub(crate) use traffic::{IntoDummy, Traffic, sendfile};
 pub(crate) use watch::{Watch, bonded};

@@ -1,4 +1,5 @@
 //! Tracing tools run beside a workload whose calls are known to the last one.
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -190,6 +191,13 @@ pub(crate) fn private_tracefs() {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
     mount(Some("tracefs"), PLACE, Some("tracefs"), MsFlags::empty(), none).unwrap();
+}
+
+/// The BPF programs of `hostdiag` that are loaded, by their ids. The kernel lets go of those of
+/// a run that is over a moment later, which may be while the next one is under way.
+pub(crate) fn programs() -> BTreeSet<u32> {
+    let all = aya::programs::loaded_programs().filter_map(Result::ok);
+    all.filter(|program| program.name_as_str() == Some("hostdiag")).map(|program| program.id()).collect()
 }
 
 /// Whether the kernel's types have this name.
